@@ -1,0 +1,250 @@
+"""From raw mappings to a checked :class:`Configuration`: every problem in one report, each in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, RootModel, ValidationError
+
+from evidence_hpo.config import Configuration
+from evidence_hpo.config.backbones import ScratchBackbone
+from evidence_hpo.config.base import suggestion
+from evidence_hpo.config.parameters import (
+    EFFECTIVE_BATCH_SIZES,
+    active_parameters,
+    parameter_conditions,
+    parameter_names,
+    resolved_accumulation,
+)
+from evidence_hpo.config.spaces import Choices, Space
+from evidence_hpo.errors import ConfigurationError
+
+__all__ = ["load_configuration", "merge", "read_yaml", "resolved_parameters"]
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigurationError: The file is missing, is not YAML, or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path}: not valid YAML{where}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: must be a mapping of sections, is a {type(content).__name__}")
+    return content
+
+
+def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``overlay`` laid over it; mappings merge, everything else is replaced."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Configuration:
+    """Check a raw configuration.
+
+    Args:
+        raw: The merged content of the configuration files.
+        root: Folder to which the configuration's paths are relative; None: files are not looked for.
+
+    Raises:
+        ConfigurationError: One line per problem: key, value, what is allowed.
+    """
+    try:
+        configuration = Configuration.model_validate(dict(raw))
+    except ValidationError as error:
+        raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
+    problems = list(_cross_section_problems(configuration))
+    if root is not None:
+        problems += _missing_files(configuration, root)
+    if problems:
+        raise ConfigurationError(_report(problems))
+    return configuration
+
+
+def _report(problems: list[str]) -> str:
+    lines = list(dict.fromkeys(problems))
+    return "\n".join(f"configuration: {line}" for line in lines)
+
+
+def _line(item: Any) -> str:
+    location = [str(part) for part in item["loc"]]
+    # A union's branch names are pydantic's, not keys of the file.
+    keys = [part for part in location if part not in {"range", "choices:", "hub", "folder", "scratch"}]
+    if location[:2] == ["data", "corpus"]:
+        keys = location
+    key = ".".join(keys)
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key{suggestion(location[-1], _known_keys(location[:-1]))}"
+    if item["type"] == "missing":
+        return f"{key}: is required"
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {_shown(item['input'])}: {message[0].lower() + message[1:]}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    model: Any = Configuration
+    for part in location:
+        model = _descend(model, part)
+        if model is None:
+            return []
+    fields = getattr(model, "model_fields", {})
+    return list(fields)
+
+
+def _descend(annotation: Any, part: str) -> Any:
+    """Follow one key of an error's location through models, maps, lists and unions."""
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        annotation = annotation.model_fields["root"].annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        field = annotation.model_fields.get(part)
+        return field.annotation if field else annotation
+    if get_origin(annotation) in (dict, tuple, list):
+        return next((argument for argument in reversed(get_args(annotation)) if argument is not Ellipsis), None)
+    for argument in get_args(annotation):
+        fields = getattr(argument, "model_fields", {})
+        if argument.__name__ == part if hasattr(argument, "__name__") else False:
+            return argument
+        source = fields.get("source")
+        if source is not None and source.default == part:
+            return argument
+    return next(iter(get_args(annotation)), None)
+
+
+def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
+    yield from _backbone_problems(configuration)
+    for number, stage in enumerate(configuration.search.stages):
+        key = f"search.stages.{stage.name}"
+        if stage.space is not None and stage.space not in configuration.spaces:
+            yield f"{key}.space: '{stage.space}' is not in spaces{suggestion(stage.space, configuration.spaces)}"
+        before = configuration.search.stages[number - 1] if number else None
+        if stage.space is None and before is not None and stage.first_round > before.trials:
+            yield (
+                f"{key}.first_round: {stage.first_round} trials are re-run from {before.name}, "
+                f"which has only {before.trials}"
+            )
+    for name, space in configuration.spaces.items():
+        yield from _space_problems(configuration, name, space)
+    last = configuration.search.stages[-1]
+    if configuration.retrain.top_k > last.trials:
+        yield f"retrain.top_k: {configuration.retrain.top_k} is more than the {last.trials} trials of {last.name}"
+
+
+def _backbone_problems(configuration: Configuration) -> Iterable[str]:
+    known = configuration.backbones
+    if not known:
+        yield "backbones: name at least one encoder"
+    fixed = configuration.training.parameters
+    searched = {
+        space: entry.choices
+        for space, settings in configuration.spaces.items()
+        if isinstance(entry := settings.root.get("backbone"), Choices)
+    }
+    for space, choices in searched.items():
+        for choice in choices:
+            if choice not in known:
+                yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, known)}"
+    everywhere = all(
+        "backbone" in configuration.spaces[s.space].root
+        for s in configuration.search.stages
+        if s.space in configuration.spaces
+    )
+    if fixed.backbone not in known and not everywhere:
+        yield (
+            f"training.parameters.backbone: '{fixed.backbone}' is not in backbones{suggestion(fixed.backbone, known)}"
+        )
+    backbone = known.get(fixed.backbone)
+    if isinstance(backbone, ScratchBackbone):
+        if fixed.max_length > backbone.max_positions:
+            yield (
+                f"training.parameters.max_length: {fixed.max_length} is more than "
+                f"backbones.{fixed.backbone}.max_positions {backbone.max_positions}"
+            )
+        if fixed.frozen_layers > backbone.layers:
+            yield (
+                f"training.parameters.frozen_layers: {fixed.frozen_layers} is more than the {backbone.layers} layers "
+                f"of backbones.{fixed.backbone}"
+            )
+
+
+def _space_problems(configuration: Configuration, name: str, space: Space) -> Iterable[str]:
+    architectures = configuration.study.architectures
+    fixed = configuration.training.parameters.model_dump()
+    for parameter in space.root:
+        if not any(parameter in parameter_names(architecture) for architecture in architectures):
+            yield f"spaces.{name}.{parameter}: acts on none of the architectures {', '.join(architectures)}"
+        for other, needed in parameter_conditions(parameter).items():
+            if not set(_possible_values(space, other, fixed[other])) & set(needed):
+                yield (
+                    f"spaces.{name}.{parameter}: acts on nothing, because {other} is never "
+                    f"{' or '.join(map(str, needed))}"
+                )
+    sizes = _possible_values(space, "batch_size", fixed["batch_size"])
+    steps = _possible_values(space, "gradient_accumulation_steps", fixed["gradient_accumulation_steps"])
+    for size in sizes:
+        if all(resolved_accumulation(size, step) is None for step in steps):
+            yield (
+                f"spaces.{name}.batch_size: {size} with gradient_accumulation_steps {', '.join(map(str, steps))} gives "
+                f"no effective batch of {', '.join(map(str, EFFECTIVE_BATCH_SIZES))}"
+            )
+
+
+def _possible_values(space: Space, parameter: str, fixed: Any) -> list[Any]:
+    entry = space.root.get(parameter)
+    if entry is None:
+        return [fixed]
+    if isinstance(entry, Choices):
+        return list(entry.choices)
+    return list(range(int(entry.low), int(entry.high) + 1))
+
+
+def _missing_files(configuration: Configuration, root: Path) -> list[str]:
+    corpus = configuration.data.corpus
+    named = {
+        "data.corpus.criteria_file": corpus.criteria_file,
+        "data.split.file": configuration.data.split.file,
+    }
+    if corpus.source == "files":
+        named["data.corpus.files.posts"] = corpus.files.posts
+        named["data.corpus.files.annotations"] = corpus.files.annotations
+    problems = [
+        f"{key}: {value}: no such file"
+        for key, value in named.items()
+        if value is not None and not (root / value).is_file()
+    ]
+    for name, backbone in configuration.backbones.items():
+        if backbone.source == "folder" and not (root / backbone.path / "config.json").is_file():
+            problems.append(f"backbones.{name}.path: {backbone.path}: no such folder with a config.json")
+    return problems
+
+
+def resolved_parameters(configuration: Configuration, sampled: Mapping[str, Any], architecture: str) -> dict[str, Any]:
+    """Return the values of all parameters that act in a run: the fixed ones overlaid with the sampled ones."""
+    values = {**configuration.training.parameters.model_dump(), **sampled}
+    return {name: values[name] for name in active_parameters(values, architecture)}

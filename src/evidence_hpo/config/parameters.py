@@ -1,0 +1,218 @@
+"""Every knob of a training run, with its range, the architectures it acts on and when it acts.
+
+A parameter that is listed here can be fixed under ``training.parameters`` or searched in a space. One that would act on
+nothing for the values at hand (``focal_gamma`` without the focal loss, say) is *inactive*: it is neither sampled nor
+recorded, so two trials that differ only in inactive parameters are the same trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, TypeAdapter, model_validator
+from pydantic.fields import FieldInfo
+
+from evidence_hpo.config.base import Identifier, Section
+
+__all__ = [
+    "ARCHITECTURES",
+    "EFFECTIVE_BATCH_SIZES",
+    "TrialParameters",
+    "active_parameters",
+    "effective_batch_size",
+    "parameter_names",
+    "resolved_accumulation",
+]
+
+ArchitectureName = Literal["criteria", "evidence", "share", "joint"]
+ARCHITECTURES: tuple[str, ...] = get_args(ArchitectureName)
+
+CLASSIFIES = ("criteria", "share", "joint")
+FINDS_SPANS = ("evidence", "share", "joint")
+BOTH_TASKS = ("share", "joint")
+
+EFFECTIVE_BATCH_SIZES = (16, 32, 64, 128)
+"""Allowed values of ``batch_size * gradient_accumulation_steps`` (rule O10 of the two-stage guide)."""
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    *,
+    architectures: tuple[str, ...] = ARCHITECTURES,
+    when: Mapping[str, tuple[Any, ...]] | None = None,
+    **constraints: Any,
+) -> Any:
+    extra: dict[str, Any] = {
+        "architectures": list(architectures),
+        "when": {k: list(v) for k, v in (when or {}).items()},
+    }
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+class TrialParameters(Section):
+    """The parameters of one training run."""
+
+    # --- model -------------------------------------------------------------------------------------------------
+    backbone: Identifier = _parameter("small", "Encoder: a name of the section `backbones`.")
+    max_length: int = _parameter(128, "Longest input in tokens, criterion and special tokens included.", ge=16, le=8192)
+    window_overlap: float = _parameter(
+        0.25,
+        "Share of a window that the next window of a long post repeats.",
+        architectures=FINDS_SPANS,
+        ge=0.0,
+        le=0.75,
+    )
+    pooling: Literal["cls", "mean", "max", "attention"] = _parameter(
+        "cls", "How token vectors become one text vector.", architectures=CLASSIFIES
+    )
+    head_layers: int = _parameter(1, "Hidden layers of the head; 0 is a linear head.", ge=0, le=4)
+    head_hidden: int = _parameter(
+        128, "Width of each hidden layer of the head.", when={"head_layers": (1, 2, 3, 4)}, ge=8, le=4096
+    )
+    head_activation: Literal["relu", "gelu", "tanh", "silu"] = _parameter(
+        "gelu", "Activation of the head.", when={"head_layers": (1, 2, 3, 4)}
+    )
+    dropout: float = _parameter(0.1, "Dropout before each layer of the head.", ge=0.0, le=0.5)
+    backbone_dropout: float = _parameter(
+        0.1, "Dropout inside the encoder (hidden states and attention).", ge=0.0, le=0.5
+    )
+    # --- optimisation ------------------------------------------------------------------------------------------
+    optimizer: Literal["adamw", "adafactor"] = _parameter("adamw", "Optimiser.")
+    learning_rate: float = _parameter(2e-5, "Peak learning rate of the encoder.", gt=0.0, le=1.0)
+    head_learning_rate_factor: float = _parameter(
+        1.0, "Learning rate of the head as a multiple of `learning_rate`.", gt=0.0, le=1000.0
+    )
+    layer_decay: float = _parameter(
+        1.0, "Factor on the learning rate for each encoder layer further from the head.", gt=0.0, le=1.0
+    )
+    frozen_layers: int = _parameter(
+        0, "Encoder layers, counted from the embeddings, that are not trained.", ge=0, le=48
+    )
+    weight_decay: float = _parameter(0.01, "Decoupled weight decay; never on biases and layer norms.", ge=0.0, le=1.0)
+    adam_beta1: float = _parameter(
+        0.9, "Decay of AdamW's first moment.", when={"optimizer": ("adamw",)}, ge=0.0, lt=1.0
+    )
+    adam_beta2: float = _parameter(
+        0.999, "Decay of AdamW's second moment.", when={"optimizer": ("adamw",)}, ge=0.0, lt=1.0
+    )
+    schedule: Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "one_cycle", "constant"] = _parameter(
+        "linear", "Course of the learning rate after the warm-up."
+    )
+    schedule_cycles: int = _parameter(
+        2, "Restarts of the cosine.", when={"schedule": ("cosine_with_restarts",)}, ge=1, le=20
+    )
+    schedule_power: float = _parameter(
+        2.0, "Power of the polynomial decay.", when={"schedule": ("polynomial",)}, gt=0.0, le=10.0
+    )
+    warmup_ratio: float = _parameter(0.1, "Share of the steps that raise the learning rate from zero.", ge=0.0, le=0.9)
+    batch_size: int = _parameter(16, "Examples in a forward pass.", ge=1, le=1024)
+    gradient_accumulation_steps: int | Literal["auto"] = _parameter(
+        "auto",
+        "Forward passes in a step. The product with `batch_size` must be 16, 32, 64 or 128; `auto` takes the smallest number that gives one of these.",
+    )
+    max_grad_norm: float = _parameter(1.0, "Gradients are clipped to this norm.", gt=0.0, le=1000.0)
+    # --- loss --------------------------------------------------------------------------------------------------
+    loss: Literal["cross_entropy", "label_smoothing", "focal"] = _parameter(
+        "cross_entropy", "Loss of the class and of the span's start and end."
+    )
+    label_smoothing: float = _parameter(
+        0.1,
+        "Probability mass spread over the other labels.",
+        when={"loss": ("label_smoothing",)},
+        ge=0.0,
+        le=0.5,
+    )
+    focal_gamma: float = _parameter(
+        2.0, "Focusing exponent (Lin et al. 2017).", when={"loss": ("focal",)}, ge=0.0, le=5.0
+    )
+    positive_weight: float = _parameter(
+        1.0, "Weight of the loss of positive examples.", architectures=CLASSIFIES, ge=0.1, le=20.0
+    )
+    null_weight: float = _parameter(
+        1.0, "Weight of the loss of windows without a span.", architectures=FINDS_SPANS, ge=0.05, le=20.0
+    )
+    task_weight_criteria: float = _parameter(
+        1.0, "Weight of the criteria loss.", architectures=BOTH_TASKS, ge=0.0, le=10.0
+    )
+    task_weight_evidence: float = _parameter(
+        1.0, "Weight of the evidence loss.", architectures=BOTH_TASKS, ge=0.0, le=10.0
+    )
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> TrialParameters:
+        accumulation = self.gradient_accumulation_steps
+        if accumulation != "auto" and accumulation < 1:
+            raise ValueError(f"gradient_accumulation_steps: {accumulation} is below 1")
+        if resolved_accumulation(self.batch_size, accumulation) is None:
+            raise ValueError(
+                f"batch_size {self.batch_size} with gradient_accumulation_steps {accumulation} gives no effective "
+                f"batch of {', '.join(map(str, EFFECTIVE_BATCH_SIZES))}"
+            )
+        return self
+
+
+def resolved_accumulation(batch_size: int, accumulation: int | str) -> int | None:
+    """Return the accumulation steps under rule O10, or None if the pair breaks it."""
+    if accumulation == "auto":
+        return next((size // batch_size for size in EFFECTIVE_BATCH_SIZES if size % batch_size == 0), None)
+    return int(accumulation) if batch_size * int(accumulation) in EFFECTIVE_BATCH_SIZES else None
+
+
+def effective_batch_size(parameters: TrialParameters) -> int:
+    """Return the number of examples in an optimiser step."""
+    steps = resolved_accumulation(parameters.batch_size, parameters.gradient_accumulation_steps)
+    assert steps is not None
+    return parameters.batch_size * steps
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    assert isinstance(field.json_schema_extra, dict)
+    return field.json_schema_extra
+
+
+def parameter_names(architecture: str) -> list[str]:
+    """Return the parameters that can act on ``architecture``, in the order of their declaration."""
+    return [
+        name for name, field in TrialParameters.model_fields.items() if architecture in _extra(field)["architectures"]
+    ]
+
+
+def active_parameters(values: Mapping[str, Any], architecture: str) -> list[str]:
+    """Return the names of the parameters that act, given the (complete) values of all parameters."""
+    names = []
+    for name in parameter_names(architecture):
+        when = _extra(TrialParameters.model_fields[name])["when"]
+        if all(values[other] in allowed for other, allowed in when.items()):
+            names.append(name)
+    return names
+
+
+def parameter_conditions(name: str) -> dict[str, list[Any]]:
+    """Return ``{other parameter: values}`` under which the parameter acts; empty: always."""
+    return dict(_extra(TrialParameters.model_fields[name])["when"])
+
+
+@cache
+def parameter_adapter(name: str) -> TypeAdapter[Any]:
+    """Return the validator of one parameter's value."""
+    field = TrialParameters.model_fields[name]
+    annotated: Any = field.annotation
+    for constraint in field.metadata:
+        annotated = Annotated[annotated, constraint]
+    return TypeAdapter(annotated)
+
+
+ParameterKind = Literal["int", "float", "categorical"]
+
+
+def parameter_kind(name: str) -> ParameterKind:
+    """Return how the parameter is sampled when a space gives it a range."""
+    annotation = TrialParameters.model_fields[name].annotation
+    if annotation is int:
+        return "int"
+    if annotation is float:
+        return "float"
+    return "categorical"

@@ -1,0 +1,36 @@
+"""Section `training`: what every run of the study shares."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from evidence_hpo.config.base import Section
+from evidence_hpo.config.parameters import TrialParameters
+
+__all__ = ["RuntimeSettings", "TrainingSettings"]
+
+
+class RuntimeSettings(Section):
+    """How runs compute. Numbers depend on these settings, never on what a scheduler granted."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="Arithmetic of the forward pass; auto: bf16 where the hardware is fast at it, else fp32.",
+    )
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of a run; also its share of the scheduler's cores.")
+    evaluation_batch_size: int = Field(64, ge=1, le=4096, description="Examples in a forward pass of the evaluation.")
+
+
+class TrainingSettings(Section):
+    """The section `training`."""
+
+    parameters: TrialParameters = Field(
+        TrialParameters(), description="Value of every parameter that a space does not search."
+    )
+    early_stopping_patience: int = Field(
+        3, ge=0, le=1000, description="Evaluations without improvement after which a run ends; 0: never."
+    )
+    runtime: RuntimeSettings = Field(RuntimeSettings(), description="Device, precision and threads.")

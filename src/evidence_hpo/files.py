@@ -1,0 +1,176 @@
+"""The one way files are written and digested: whole or not at all, in canonical form."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from evidence_hpo.errors import DataError, StorageError
+
+__all__ = [
+    "atomic_directory",
+    "atomic_path",
+    "canonical_json",
+    "digest_bytes",
+    "digest_directory",
+    "digest_file",
+    "digest_json",
+    "read_json",
+    "read_json_lines",
+    "write_json",
+    "write_json_lines",
+    "write_text",
+]
+
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary sibling of ``target``; on success it is flushed to disk and renamed onto ``target``.
+
+    A process killed at any moment leaves either the old file or the new one. Two processes that write the
+    same target cannot mix their bytes.
+
+    Raises:
+        StorageError: The disk is full or read-only; nothing is left behind.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StorageError(f"{target}: cannot be written ({error.strerror}); free space and run again") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield an empty temporary directory that replaces the directory ``target`` on success."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.replace(target)
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise StorageError(f"{target}: cannot be written ({error.strerror}); free space and run again") from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """Return JSON with sorted keys and no spaces: equal values give equal strings.
+
+    Raises:
+        ValueError: ``value`` holds NaN or an infinity, which JSON does not have.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON with sorted keys, atomically."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Write one canonical JSON value a line, atomically."""
+    write_text(path, "".join(canonical_json(row) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: The file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: not valid JSON ({error.__class__.__name__})") from error
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Read a file of one JSON value a line.
+
+    Raises:
+        DataError: The file is missing or a line is not JSON.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line and len(lines) == 1:
+            break
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path}: line {number} is not valid JSON") from error
+    return rows
+
+
+def digest_bytes(content: bytes) -> str:
+    """Return the SHA-256 of ``content`` in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_json(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of ``value``."""
+    return digest_bytes(canonical_json(value).encode("utf-8"))
+
+
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content.
+
+    Raises:
+        DataError: The file is missing.
+    """
+    try:
+        with path.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+
+
+def digest_directory(path: Path) -> str:
+    """Return one SHA-256 over the relative names and contents of all files below ``path``."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return digest_json({file.relative_to(path).as_posix(): digest_file(file) for file in files})

@@ -1,0 +1,74 @@
+"""The one place that knows where results lie. Patterns hold Snakemake wildcards in braces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = [
+    "BACKBONE",
+    "BACKBONE_MANIFEST",
+    "CHOSEN",
+    "CRITERIA",
+    "EVALUATION",
+    "EVALUATION_REPORT",
+    "EXAMPLES",
+    "FINAL_RECORD",
+    "PROPOSALS",
+    "RETRAIN_RECORD",
+    "RETRAIN_SUMMARY",
+    "SELECTED",
+    "SHARD",
+    "SPACE",
+    "SPLITS",
+    "SPLIT_ANNOTATIONS",
+    "SPLIT_POSTS",
+    "STAGE_SUMMARY",
+    "STUDY_SUMMARY",
+    "TASKS",
+    "TOKEN_EXAMPLES",
+    "TOKEN_TEXTS",
+    "TRIALS",
+    "WORK",
+]
+
+TASKS = ("criteria", "evidence")
+
+# --- data ------------------------------------------------------------------------------------------------------
+CORPUS_POSTS = "results/corpus/posts.parquet"
+CORPUS_ANNOTATIONS = "results/corpus/annotations.parquet"
+CRITERIA = "results/corpus/criteria.json"
+CORPUS_REPORT = "results/corpus/report.json"
+SPLITS = "results/splits/splits.json"
+SPLIT_POSTS = "results/splits/{split}/posts.parquet"
+SPLIT_ANNOTATIONS = "results/splits/{split}/annotations.parquet"
+EXAMPLES = "results/examples/{task}/{split}.parquet"
+
+# --- tokens ----------------------------------------------------------------------------------------------------
+BACKBONE = "results/backbones/{backbone}"
+BACKBONE_MANIFEST = "results/backbones/{backbone}.json"
+TOKEN_TEXTS = "results/tokens/{backbone}/{task}/{split}/texts.arrow"
+TOKEN_EXAMPLES = "results/tokens/{backbone}/{task}/{split}/examples.arrow"
+
+# --- search ----------------------------------------------------------------------------------------------------
+SPACE = "results/{architecture}/{stage}/space.json"
+PROPOSALS = "results/{architecture}/{stage}/round_{round}/proposals.json"
+SHARD = "results/{architecture}/{stage}/round_{round}/shard_{shard}.jsonl"
+TRIALS = "results/{architecture}/{stage}/trials.jsonl"
+STAGE_SUMMARY = "results/{architecture}/{stage}/summary.json"
+
+# --- retrain and evaluation ------------------------------------------------------------------------------------
+SELECTED = "results/{architecture}/retrain/selected.json"
+RETRAIN_RECORD = "results/{architecture}/retrain/rank_{rank}/seed_{seed}/record.json"
+RETRAIN_MODEL = "results/{architecture}/retrain/rank_{rank}/seed_{seed}/model"
+CHOSEN = "results/{architecture}/retrain/chosen.json"
+FINAL_RECORD = "results/{architecture}/retrain/final/seed_{seed}/record.json"
+FINAL_MODEL = "results/{architecture}/retrain/final/seed_{seed}/model"
+RETRAIN_SUMMARY = "results/retrain_summary.json"
+EVALUATION = "results/{architecture}/evaluation/evaluation.json"
+EVALUATION_PREDICTIONS = "results/{architecture}/evaluation/predictions.parquet"
+EVALUATION_REPORT = "results/evaluation_report.json"
+EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
+STUDY_SUMMARY = "results/study_summary.json"
+
+WORK = Path("results/work")
+"""State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""

@@ -1,0 +1,102 @@
+"""Turns the function of a step into a command, so that a rule is one shell line and a step one plain function.
+
+The command's options are the function's parameters: ``Path`` and ``list[Path]`` for files, ``int``, ``float`` and
+``str`` for values, and a section of the configuration for settings, which arrive as JSON. Every step also takes
+``--log`` (JSON lines; the same events go to standard error for people) and ``--code`` (digest of the code it runs).
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import sys
+import time
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from evidence_hpo.errors import ConfigurationError, EvidenceHpoError, StorageError
+from evidence_hpo.logs import log_event, open_log
+from evidence_hpo.provenance import write_step_provenance
+
+__all__ = ["run_step"]
+
+
+def run_step(function: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, run ``function`` and exit: 0, or the error's exit code after one line on stderr."""
+    # The number of threads is a setting of the run, never the machine's; libraries read this when first imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    name = function.__name__
+    try:
+        values, log, code = _parse(function, arguments)
+    except EvidenceHpoError as error:
+        sys.exit(_fail(name, error))
+    open_log(log)
+    started = time.monotonic()
+    try:
+        function(**values)
+        duration = time.monotonic() - started
+        write_step_provenance(name, log, code, values)
+        log_event("finished", f"{name}: finished in {duration:.1f} s", seconds=round(duration, 3))
+    except EvidenceHpoError as error:
+        log_event("failed", str(error), level="error", error=type(error).__name__)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        import errno
+
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = StorageError(f"disk full: {error.filename or 'while writing'}; free space and run again")
+        log_event("failed", str(full), level="error", error="StorageError")
+        sys.exit(full.exit_code)
+
+
+def _fail(name: str, error: EvidenceHpoError) -> int:
+    print(f"{name}: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _parse(function: Callable[..., None], arguments: Sequence[str] | None) -> tuple[dict[str, Any], Path, str]:
+    description = inspect.getdoc(function) or ""
+    parser = argparse.ArgumentParser(prog=f"python -m {function.__module__}", description=description)
+    hints = typing.get_type_hints(function)
+    hints.pop("return", None)
+    for parameter, hint in hints.items():
+        many = typing.get_origin(hint) is list
+        parser.add_argument(
+            f"--{parameter.replace('_', '-')}",
+            required=not many,
+            nargs="*" if many else None,
+            default=[] if many else None,
+            metavar="JSON" if _is_json(hint) else _metavar(hint),
+        )
+    parser.add_argument("--log", required=True, type=Path, metavar="FILE")
+    parser.add_argument("--code", default="", metavar="DIGEST", help="digest of the code, recorded in the provenance")
+    namespace = vars(parser.parse_args(arguments))
+    log, code = namespace.pop("log"), namespace.pop("code")
+    values = {parameter: _converted(parameter, hints[parameter], text) for parameter, text in namespace.items()}
+    return values, log, code
+
+
+def _is_json(hint: Any) -> bool:
+    origin = typing.get_origin(hint)
+    return origin is dict or (isinstance(hint, type) and issubclass(hint, BaseModel)) or origin is typing.Annotated
+
+
+def _metavar(hint: Any) -> str:
+    return "FILE" if hint in (Path, list[Path]) else "VALUE"
+
+
+def _converted(parameter: str, hint: Any, text: Any) -> Any:
+    adapter: TypeAdapter[Any] = TypeAdapter(hint)
+    try:
+        return adapter.validate_json(text) if _is_json(hint) else adapter.validate_python(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ConfigurationError(f"--{parameter.replace('_', '-')} {where}: {first['msg']}") from error
