@@ -73,7 +73,10 @@ class SplitSettings(Section):
     test: float = Field(0.1, gt=0.0, lt=1.0, description="Share of the posts for the final test.")
     file: str | None = Field(
         None,
-        description="Official split instead: CSV or Parquet with the columns post_id and split (train, validation or dev, test).",
+        description=(
+            "Official split instead: CSV or Parquet with the columns post_id and split (train, validation or dev,"
+            " test)."
+        ),
     )
 
     @model_validator(mode="after")
@@ -99,7 +102,10 @@ class EvidenceExampleSettings(Section):
     negatives_per_positive: float | None = Field(
         1.0,
         ge=0.0,
-        description="Post-criterion pairs without evidence for each pair with evidence; explicit negatives first. null: all pairs.",
+        description=(
+            "Post-criterion pairs without evidence for each pair with evidence; explicit negatives first. null: "
+            "all pairs."
+        ),
     )
 
 
@@ -122,7 +128,9 @@ class CorpusSettings(Section):
     hub: HubSourceSettings = Field(HubSourceSettings(), description="Used by source `hub`.")
     criteria_file: str | None = Field(
         None,
-        description='JSON list of {"id", "name", "text"}; null: the nine DSM-5 symptoms of depression as ReDSM5 names them.',
+        description=(
+            'JSON list of {"id", "name", "text"}; null: the nine DSM-5 symptoms of depression as ReDSM5 names them.'
+        ),
     )
     columns: ColumnSettings = Field(ColumnSettings(), description="Column names of the source's tables.")
     label_aliases: dict[str, str] = Field(

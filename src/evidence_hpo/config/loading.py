@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel, Tag, ValidationError
 
-from evidence_hpo.config import Configuration
 from evidence_hpo.config.backbones import ScratchBackbone
 from evidence_hpo.config.base import suggestion
+from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.parameters import (
     EFFECTIVE_BATCH_SIZES,
     active_parameters,
@@ -94,7 +94,7 @@ def _line(item: Any) -> str:
         keys = location
     key = ".".join(keys)
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key{suggestion(location[-1], _known_keys(location[:-1]))}"
+        return f"{key}: unknown key{suggestion(keys[-1], _known_keys(location[:-1]))}"
     if item["type"] == "missing":
         return f"{key}: is required"
     message = item["msg"].removeprefix("Value error, ")
@@ -109,32 +109,36 @@ def _shown(value: Any) -> str:
 
 
 def _known_keys(location: list[str]) -> list[str]:
-    model: Any = Configuration
+    """Return the keys that the model at an error's location knows; empty where it is no model."""
+    models: list[Any] = [Configuration]
     for part in location:
-        model = _descend(model, part)
-        if model is None:
-            return []
-    fields = getattr(model, "model_fields", {})
-    return list(fields)
+        models = [found for model in models for found in _descend(model, part)]
+    keys = [key for model in models for key in getattr(model, "model_fields", {}) if key != "root"]
+    return list(dict.fromkeys(keys))
 
 
-def _descend(annotation: Any, part: str) -> Any:
-    """Follow one key of an error's location through models, maps, lists and unions."""
-    if isinstance(annotation, type) and issubclass(annotation, RootModel):
-        annotation = annotation.model_fields["root"].annotation
+def _descend(annotation: Any, part: str) -> list[Any]:
+    """Follow one part of an error's location: a key, a position in a list, or the tag of a union's branch."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        field = annotation.model_fields.get(part)
-        return field.annotation if field else annotation
+        field = annotation.model_fields.get("root" if issubclass(annotation, RootModel) else part)
+        if field is None:
+            return []
+        inner = field.annotation
+        return _descend(inner, part) if issubclass(annotation, RootModel) else [inner]
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
     if get_origin(annotation) in (dict, tuple, list):
-        return next((argument for argument in reversed(get_args(annotation)) if argument is not Ellipsis), None)
-    for argument in get_args(annotation):
-        fields = getattr(argument, "model_fields", {})
-        if argument.__name__ == part if hasattr(argument, "__name__") else False:
-            return argument
-        source = fields.get("source")
+        return arguments[-1:]
+    if get_origin(annotation) is Annotated:
+        tags = [item.tag for item in arguments[1:] if isinstance(item, Tag)]
+        return _descend(arguments[0], part) if not tags else [arguments[0]] if part in tags else []
+    branches = []
+    for argument in arguments:
+        source = getattr(argument, "model_fields", {}).get("source")
         if source is not None and source.default == part:
-            return argument
-    return next(iter(get_args(annotation)), None)
+            branches.append(argument)
+        elif get_origin(argument) is Annotated:
+            branches += _descend(argument, part)
+    return branches
 
 
 def _cross_section_problems(configuration: Configuration) -> Iterable[str]:

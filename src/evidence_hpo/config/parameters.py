@@ -111,7 +111,10 @@ class TrialParameters(Section):
     batch_size: int = _parameter(16, "Examples in a forward pass.", ge=1, le=1024)
     gradient_accumulation_steps: int | Literal["auto"] = _parameter(
         "auto",
-        "Forward passes in a step. The product with `batch_size` must be 16, 32, 64 or 128; `auto` takes the smallest number that gives one of these.",
+        (
+            "Forward passes in a step. The product with `batch_size` must be 16, 32, 64 or 128; `auto` takes the "
+            "smallest number that gives one of these."
+        ),
     )
     max_grad_norm: float = _parameter(1.0, "Gradients are clipped to this norm.", gt=0.0, le=1000.0)
     # --- loss --------------------------------------------------------------------------------------------------

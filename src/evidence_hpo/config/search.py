@@ -17,7 +17,10 @@ class PrunerSettings(Section):
 
     kind: Literal["none", "successive_halving", "median"] = Field(
         "successive_halving",
-        description="successive_halving: a trial below the best 1/eta of the finished trials ends; median: below their median; none.",
+        description=(
+            "successive_halving: a trial below the best 1/eta of the finished trials ends; median: below their "
+            "median; none."
+        ),
     )
     eta: int = Field(3, ge=2, le=10, description="Reduction factor of successive halving.")
     rungs: tuple[float, ...] = Field((1.0,), description="Epochs (fractions allowed) at which a trial is compared.")

@@ -18,7 +18,10 @@ class StudySettings(Section):
     architectures: tuple[ArchitectureName, ...] = Field(
         ("criteria", "evidence"),
         min_length=1,
-        description="Models to search: criteria (is it met?), evidence (which span?), share (one encoder, both), joint (two encoders, fused).",
+        description=(
+            "Models to search: criteria (is it met?), evidence (which span?), share (one encoder, both), joint "
+            "(two encoders, fused)."
+        ),
     )
 
     @field_validator("architectures")

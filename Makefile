@@ -1,0 +1,58 @@
+# Everything a person types. `make help` lists it.
+SHELL := /bin/bash
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+CORES ?= all
+CONFIG ?=
+INSTALLED := $(VENV)/.installed
+OVERLAY := $(if $(CONFIG),--configfile $(CONFIG))
+
+.DEFAULT_GOAL := help
+.PHONY: help install run report dry-run test test-unit lint format generate clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make the virtual environment with the pinned packages
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; name one with PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+run: $(INSTALLED)  ## Run the study (CONFIG=presets/x.yaml CORES=n) and write its HTML report
+	$(BIN)/evidence-hpo run --cores $(CORES) $(OVERLAY)
+	$(BIN)/evidence-hpo report $(OVERLAY)
+
+dry-run: $(INSTALLED)  ## Show what would run
+	$(BIN)/snakemake --dry-run --quiet rules $(OVERLAY)
+
+report: $(INSTALLED)  ## Write results/report.html from the results that are there
+	$(BIN)/evidence-hpo report $(OVERLAY)
+
+test: $(INSTALLED)  ## Run all tests
+	$(BIN)/pytest
+
+test-unit: $(INSTALLED)  ## Run the fast tests only
+	$(BIN)/pytest tests/unit
+
+lint: $(INSTALLED)  ## Check style, types, the workflow and generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+format: $(INSTALLED)  ## Format Python and Snakemake files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile rules
+
+generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and its reference page
+	$(BIN)/python -m evidence_hpo.config.generate
+
+clean:  ## Remove results and Snakemake's state, keep the virtual environment
+	rm -rf results .snakemake

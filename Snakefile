@@ -1,0 +1,27 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: workflow.source_path("workflow_config.yaml")
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/tokens.smk"
+include: "rules/search.smk"
+include: "rules/retrain.smk"
+include: "rules/evaluation.smk"
+include: "rules/reports.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        paths.RETRAIN_SUMMARY,
+        paths.EVALUATION_REPORT,
+        paths.STUDY_SUMMARY,
+        study.figures(),

@@ -1,0 +1,134 @@
+rule select_configs:
+    input:
+        trials=lambda wildcards: paths.TRIALS.format(architecture=wildcards.architecture, stage=study.last_stage),
+    output:
+        selected=paths.SELECTED,
+    params:
+        top_k=study.configuration.retrain.top_k,
+        code=code_of("select_configs"),
+    log:
+        "results/logs/{architecture}/retrain/select_configs.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}: selecting the best configurations"
+    shell:
+        "python -m evidence_hpo.steps.select_configs --trials {input.trials} --top-k {params.top_k}"
+        " --output {output.selected} --code {params.code} --log {log}"
+
+
+rule retrain_config:
+    input:
+        selected=paths.SELECTED,
+        backbones=study.backbone_paths(paths.BACKBONE),
+        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
+        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+    output:
+        record=paths.RETRAIN_RECORD,
+        model=directory(paths.RETRAIN_MODEL),
+    params:
+        settings=lambda wildcards: study.retrain_settings(wildcards.architecture),
+        code=code_of("retrain_config"),
+    log:
+        "results/logs/{architecture}/retrain/rank_{rank}/seed_{seed}.log",
+    benchmark:
+        "results/benchmarks/{architecture}/retrain/rank_{rank}/seed_{seed}.tsv"
+    threads: study.threads
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    conda:
+        "../envs/training.yaml"
+    message:
+        "{wildcards.architecture}: retraining configuration {wildcards.rank} with seed {wildcards.seed}"
+    shell:
+        "python -m evidence_hpo.steps.retrain_config --settings {params.settings:q} --selected {input.selected}"
+        " --rank {wildcards.rank} --seed {wildcards.seed} --backbones {input.backbones}"
+        " --manifests {input.manifests} --texts {input.texts} --examples {input.examples}"
+        " --record {output.record} --model {output.model} --code {params.code} --log {log}"
+
+
+rule choose_config:
+    input:
+        selected=paths.SELECTED,
+        records=lambda wildcards: study.retrain_records(wildcards.architecture),
+    output:
+        chosen=paths.CHOSEN,
+    params:
+        code=code_of("choose_config"),
+    log:
+        "results/logs/{architecture}/retrain/choose_config.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}: choosing the configuration with the best mean over seeds"
+    shell:
+        "python -m evidence_hpo.steps.choose_config --selected {input.selected} --records {input.records}"
+        " --output {output.chosen} --code {params.code} --log {log}"
+
+
+rule retrain_chosen:
+    input:
+        chosen=paths.CHOSEN,
+        backbones=study.backbone_paths(paths.BACKBONE),
+        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
+        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+    output:
+        record=paths.FINAL_RECORD,
+        model=directory(paths.FINAL_MODEL),
+    params:
+        settings=lambda wildcards: study.retrain_settings(wildcards.architecture),
+        code=code_of("retrain_chosen"),
+    log:
+        "results/logs/{architecture}/retrain/final/seed_{seed}.log",
+    benchmark:
+        "results/benchmarks/{architecture}/retrain/final/seed_{seed}.tsv"
+    threads: study.threads
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    conda:
+        "../envs/training.yaml"
+    message:
+        "{wildcards.architecture}: training the chosen configuration with fresh seed {wildcards.seed}"
+    shell:
+        "python -m evidence_hpo.steps.retrain_chosen --settings {params.settings:q} --chosen {input.chosen}"
+        " --seed {wildcards.seed} --backbones {input.backbones} --manifests {input.manifests}"
+        " --texts {input.texts} --examples {input.examples} --record {output.record} --model {output.model}"
+        " --code {params.code} --log {log}"
+
+
+rule summarize_retraining:
+    input:
+        chosen=expand(paths.CHOSEN, architecture=study.architectures),
+        records=[record for name in study.architectures for record in study.retrain_records(name)],
+        final=[record for name in study.architectures for record in study.final_paths(paths.FINAL_RECORD, name)],
+    output:
+        summary=report(
+            paths.RETRAIN_SUMMARY,
+            caption="../report/retrain_summary.rst",
+            category="Retraining",
+            labels={"table": "retrained configurations"},
+        ),
+    params:
+        code=code_of("summarize_retraining"),
+    log:
+        "results/logs/summarize_retraining.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "Summarising the retrained configurations"
+    shell:
+        "python -m evidence_hpo.steps.summarize_retraining --chosen {input.chosen} --records {input.records}"
+        " --final {input.final} --output {output.summary} --code {params.code} --log {log}"

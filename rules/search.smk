@@ -1,0 +1,147 @@
+def stages_with(narrowed):
+    """Return a wildcard pattern of the stages whose space is narrowed (or named, respectively)."""
+    names = [name for name, stage in study.stages.items() if (stage.space is None) == narrowed]
+    return "|".join(names) or "(?!)"
+
+
+rule define_space:
+    output:
+        space=paths.SPACE,
+    params:
+        settings=lambda wildcards: study.configured_space(wildcards.stage),
+        parameters=study.fixed_parameters(),
+        code=code_of("define_space"),
+    log:
+        "results/logs/{architecture}/{stage}/define_space.log",
+    wildcard_constraints:
+        stage=stages_with(narrowed=False),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}, {wildcards.stage}: defining the search space"
+    shell:
+        "python -m evidence_hpo.steps.define_space --settings {params.settings:q}"
+        " --parameters {params.parameters:q} --architecture {wildcards.architecture} --stage {wildcards.stage}"
+        " --output {output.space} --code {params.code} --log {log}"
+
+
+rule narrow_space:
+    input:
+        space=lambda wildcards: paths.SPACE.format(
+            architecture=wildcards.architecture, stage=study.stage_before(wildcards.stage)
+        ),
+        trials=lambda wildcards: paths.TRIALS.format(
+            architecture=wildcards.architecture, stage=study.stage_before(wildcards.stage)
+        ),
+    output:
+        space=paths.SPACE,
+    params:
+        settings=lambda wildcards: study.narrowing_settings(wildcards.stage),
+        code=code_of("narrow_space"),
+    log:
+        "results/logs/{architecture}/{stage}/narrow_space.log",
+    wildcard_constraints:
+        stage=stages_with(narrowed=True),
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}, {wildcards.stage}: narrowing the search space"
+    shell:
+        "python -m evidence_hpo.steps.narrow_space --settings {params.settings:q} --space {input.space}"
+        " --trials {input.trials} --stage {wildcards.stage} --output {output.space} --code {params.code} --log {log}"
+
+
+rule propose_trials:
+    input:
+        space=paths.SPACE,
+        finished=lambda wildcards: study.finished_shards(
+            wildcards.architecture, wildcards.stage, int(wildcards.round)
+        ),
+        pending=lambda wildcards: study.pending_proposals(
+            wildcards.architecture, wildcards.stage, int(wildcards.round)
+        ),
+        previous=lambda wildcards: study.previous_trials(
+            wildcards.architecture, wildcards.stage, int(wildcards.round)
+        ),
+    output:
+        proposals=paths.PROPOSALS,
+    params:
+        settings=lambda wildcards: study.proposal_settings(
+            wildcards.architecture, wildcards.stage, int(wildcards.round)
+        ),
+        code=code_of("propose_trials"),
+    log:
+        "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}, {wildcards.stage}: proposing round {wildcards.round}"
+    shell:
+        "python -m evidence_hpo.steps.propose_trials --settings {params.settings:q} --space {input.space}"
+        " --finished {input.finished} --pending {input.pending} --previous {input.previous}"
+        " --output {output.proposals} --code {params.code} --log {log}"
+
+
+rule run_trials:
+    input:
+        proposals=paths.PROPOSALS,
+        backbones=study.backbone_paths(paths.BACKBONE),
+        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
+        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+    output:
+        trials=paths.SHARD,
+    params:
+        shards=lambda wildcards: study.stages[wildcards.stage].shards_of(int(wildcards.round)),
+        code=code_of("run_trials"),
+    log:
+        "results/logs/{architecture}/{stage}/round_{round}/shard_{shard}.log",
+    benchmark:
+        "results/benchmarks/{architecture}/{stage}/round_{round}/shard_{shard}.tsv"
+    threads: study.threads
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    conda:
+        "../envs/training.yaml"
+    message:
+        "{wildcards.architecture}, {wildcards.stage}: running shard {wildcards.shard} of round {wildcards.round}"
+    shell:
+        "python -m evidence_hpo.steps.run_trials --proposals {input.proposals} --shard {wildcards.shard}"
+        " --shards {params.shards} --backbones {input.backbones} --manifests {input.manifests}"
+        " --texts {input.texts} --examples {input.examples} --output {output.trials}"
+        " --code {params.code} --log {log}"
+
+
+rule collect_trials:
+    input:
+        shards=lambda wildcards: study.shard_paths(
+            wildcards.architecture, wildcards.stage, study.rounds(wildcards.stage)
+        ),
+        previous=lambda wildcards: study.previous_trials(wildcards.architecture, wildcards.stage, 0),
+    output:
+        trials=paths.TRIALS,
+        summary=paths.STAGE_SUMMARY,
+    params:
+        code=code_of("collect_trials"),
+    log:
+        "results/logs/{architecture}/{stage}/collect_trials.log",
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    conda:
+        "../envs/core.yaml"
+    message:
+        "{wildcards.architecture}, {wildcards.stage}: collecting the trials"
+    shell:
+        "python -m evidence_hpo.steps.collect_trials --shards {input.shards} --previous {input.previous}"
+        " --trials {output.trials} --summary {output.summary} --code {params.code} --log {log}"

@@ -1,0 +1,52 @@
+rule prepare_backbone:
+    input:
+        posts=lambda wildcards: study.backbone_posts(wildcards.backbone),
+        files=lambda wildcards: study.backbone_files(wildcards.backbone),
+    output:
+        directory=directory(paths.BACKBONE),
+        manifest=paths.BACKBONE_MANIFEST,
+    params:
+        settings=lambda wildcards: study.backbone_settings(wildcards.backbone),
+        seed=study.configuration.study.seed,
+        code=code_of("prepare_backbone"),
+    log:
+        "results/logs/prepare_backbone/{backbone}.log",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        "../envs/training.yaml"
+    message:
+        "Preparing the encoder {wildcards.backbone}"
+    shell:
+        "python -m evidence_hpo.steps.prepare_backbone --name {wildcards.backbone} --settings {params.settings:q}"
+        " --seed {params.seed} --posts {input.posts} --directory {output.directory} --manifest {output.manifest}"
+        " --code {params.code} --log {log}"
+
+
+rule tokenize_examples:
+    input:
+        examples=paths.EXAMPLES,
+        criteria=paths.CRITERIA,
+        backbone=paths.BACKBONE,
+        manifest=paths.BACKBONE_MANIFEST,
+    output:
+        texts=paths.TOKEN_TEXTS,
+        rows=paths.TOKEN_EXAMPLES,
+    params:
+        code=code_of("tokenize_examples"),
+    log:
+        "results/logs/tokenize_examples/{backbone}.{task}.{split}.log",
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        "../envs/training.yaml"
+    message:
+        "Tokenising the {wildcards.split} examples of {wildcards.task} for {wildcards.backbone}"
+    shell:
+        "python -m evidence_hpo.steps.tokenize_examples --examples {input.examples} --criteria {input.criteria}"
+        " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
+        " --code {params.code} --log {log}"

@@ -1,0 +1,147 @@
+"""The job graph as Snakemake prints it: read, folded to what a person can follow, and drawn."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib
+import networkx
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+from evidence_hpo.files import atomic_path
+
+__all__ = ["Job", "by_rule", "by_stage", "draw_graph", "fold_graph", "read_job_graph"]
+
+_NODE = re.compile(r'^\s*(\d+)\[label = "([^"]*)"')
+_EDGE = re.compile(r"^\s*(\d+) -> (\d+)")
+
+STAGE_RULES = frozenset({"define_space", "narrow_space", "propose_trials", "run_trials", "collect_trials"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job of the graph.
+
+    Attributes:
+        rule: Name of its rule.
+        wildcards: Those wildcards that none of the jobs it depends on has with the same value.
+    """
+
+    rule: str
+    wildcards: dict[str, str] = field(default_factory=dict, hash=False)
+
+
+def read_job_graph(dot: str) -> networkx.DiGraph[int]:
+    """Return the graph that ``snakemake --dag`` prints; each node holds its :class:`Job` under ``job``.
+
+    An edge leads from a job to one that depends on it.
+    """
+    graph: networkx.DiGraph[int] = networkx.DiGraph()
+    for line in dot.splitlines():
+        if node := _NODE.match(line):
+            rule, *labels = node.group(2).split("\\n")
+            wildcards = dict(label.split(": ", 1) for label in labels)
+            graph.add_node(int(node.group(1)), job=Job(rule, wildcards))
+        elif edge := _EDGE.match(line):
+            graph.add_edge(int(edge.group(1)), int(edge.group(2)))
+    return graph
+
+
+Key = tuple[str, ...]
+
+
+def by_rule(graph: networkx.DiGraph[int]) -> Callable[[int], Key]:
+    """Return the key that folds all jobs of a rule into one node."""
+    return lambda node: (graph.nodes[node]["job"].rule,)
+
+
+def by_stage(graph: networkx.DiGraph[int], stages: Sequence[str]) -> Callable[[int], Key]:
+    """Return the key that folds rounds, shards, ranks and seeds, and keeps architectures and stages apart."""
+    architecture: dict[int, str] = {}
+    stage: dict[int, str] = {}
+    for node in networkx.lexicographical_topological_sort(graph):
+        own = graph.nodes[node]["job"].wildcards
+        before = list(graph.predecessors(node))
+        inherited = {architecture[other] for other in before} - {""}
+        architecture[node] = own.get("architecture") or (inherited.pop() if len(inherited) == 1 else "")
+        # Snakemake names a wildcard only where it is new: a job of a later stage that also reads an earlier one
+        # belongs to the later.
+        latest = max((stages.index(stage[other]) for other in before if stage[other]), default=-1)
+        stage[node] = own.get("stage") or (stages[latest] if latest >= 0 else "")
+
+    def key(node: int) -> Key:
+        rule = graph.nodes[node]["job"].rule
+        where = " ".join(part for part in (architecture[node], stage[node] if rule in STAGE_RULES else "") if part)
+        return (rule, where) if where else (rule,)
+
+    return key
+
+
+def fold_graph(graph: networkx.DiGraph[int], key: Callable[[int], Key]) -> networkx.DiGraph[Key]:
+    """Return the graph with all nodes of equal key as one; ``jobs`` counts them. Edges within a node are dropped."""
+    folded: networkx.DiGraph[Key] = networkx.DiGraph()
+    counts = Counter(key(node) for node in graph)
+    for name in sorted(counts):
+        folded.add_node(name, jobs=counts[name])
+    folded.add_edges_from(sorted({(key(a), key(b)) for a, b in graph.edges if key(a) != key(b)}))
+    return folded
+
+
+def _layers(graph: networkx.DiGraph[Key]) -> list[list[Key]]:
+    """Return the nodes in layers; rules that feed each other in rounds (propose, run) break into two layers."""
+    order = networkx.condensation(graph)
+    members: dict[int, set[Key]] = {number: order.nodes[number]["members"] for number in order}
+    layers: list[list[Key]] = []
+    for generation in networkx.topological_generations(order):
+        names = sorted(name for component in generation for name in members[component])
+        cyclic = {name for component in generation if len(members[component]) > 1 for name in members[component]}
+        layers.append([name for name in names if name not in cyclic])
+        layers += [[name] for name in sorted(cyclic)]
+    return [layer for layer in layers if layer]
+
+
+def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
+    """Place each layer in a row, ordered by the mean position of what it depends on, so that few lines cross."""
+    positions: dict[Key, tuple[float, float]] = {}
+    for row, layer in enumerate(_layers(graph)):
+
+        def centre(name: Key) -> tuple[float, Key]:
+            placed = [positions[other][0] for other in graph.predecessors(name) if other in positions]
+            return (sum(placed) / len(placed) if placed else 0.0, name)
+
+        for column, name in enumerate(sorted(layer, key=centre)):
+            positions[name] = (column - (len(layer) - 1) / 2, -float(row))
+    return positions
+
+
+def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
+    """Draw a folded graph as SVG: dependencies above, number of jobs in each box. Same graph, same bytes."""
+    positions = _positions(networkx.transitive_reduction(graph) if networkx.is_directed_acyclic_graph(graph) else graph)
+    columns = [x for x, _ in positions.values()]
+    rows = [y for _, y in positions.values()]
+    width, height = max(columns) - min(columns) + 1, max(rows) - min(rows) + 1
+    figure = Figure(figsize=(1.75 * width + 0.5, 0.85 * height + 0.7))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 0.95))
+    for source, target in graph.edges:
+        (x0, y0), (x1, y1) = positions[source], positions[target]
+        arrow = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 14, "shrinkB": 14}
+        axes.annotate("", (x1, y1), (x0, y0), arrowprops=arrow, zorder=1)
+    for name, (x, y) in positions.items():
+        box = FancyBboxPatch(
+            (x - 0.43, y - 0.24), 0.86, 0.48, boxstyle="round,pad=0,rounding_size=0.08", fc="#eef4fb", ec="#31688e"
+        )
+        axes.add_patch(box)
+        jobs = graph.nodes[name]["jobs"]
+        lines = [*name, f"{jobs} jobs"] if jobs > 1 else list(name)
+        axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=7.5, color="#1f2933", zorder=3)
+    axes.set_xlim(min(columns) - 0.6, max(columns) + 0.6)
+    axes.set_ylim(min(rows) - 0.5, max(rows) + 0.5)
+    axes.axis("off")
+    figure.suptitle(title, fontsize=10, y=0.99, color="#1f2933")
+    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}), atomic_path(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")

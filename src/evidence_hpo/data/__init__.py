@@ -1,0 +1,1 @@
+"""Sources, validation, alignment, splits and examples of the corpus; the bundled sample corpus."""

@@ -1,0 +1,1 @@
+"""Scores with floors and intervals, thresholds, calibration, reports and plots."""

@@ -1,0 +1,195 @@
+"""The assessment of one task: a model's scores beside its floors', with intervals, thresholds and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evidence_hpo.config.evaluation import EvaluationSettings
+from evidence_hpo.evaluation.calibration import brier_score, expected_calibration_error, reliability_bins
+from evidence_hpo.evaluation.floors import Floor
+from evidence_hpo.evaluation.intervals import Draws, difference, rounded, score
+from evidence_hpo.evaluation.predictions import Predictions
+from evidence_hpo.evaluation.scorers import Scored, Scorer
+
+__all__ = ["Assessment", "assess"]
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What is reported of one task."""
+
+    report: dict[str, Any]
+    warnings: list[dict[str, Any]]
+    objective: Draws
+    """``model`` -> the objective in each resample under the headline thresholds, shape [seeds, 1 + repeats]."""
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """A model with its seeds, or a floor as a model of one seed."""
+
+    predictions: Sequence[Predictions]
+    thresholds: Sequence[Any]
+    scored: Sequence[Mapping[str, Scored]]
+
+    def draws(self, strategy: str, metric: str) -> Any:
+        return np.stack([of_seed[strategy].overall[metric] for of_seed in self.scored])
+
+    def metrics(self, strategy: str, confidence: float) -> dict[str, Any]:
+        names = self.scored[0][strategy].overall
+        return {name: score(self.draws(strategy, name), confidence) for name in names}
+
+
+def assess(
+    scorer: Scorer, models: Mapping[int, Predictions], floors: Sequence[Floor], settings: EvaluationSettings
+) -> Assessment:
+    """Score the models of all seeds and the floors on the same rows and resamples.
+
+    Args:
+        scorer: The task's scorer, made for the test rows.
+        models: Seed -> predictions.
+        floors: The task's floors.
+        settings: Level of the intervals and headline thresholds.
+    """
+    seeds = sorted(models)
+    model = _contender(scorer, [models[seed] for seed in seeds])
+    rivals = {floor.name: _contender(scorer, [floor.predictions]) for floor in floors}
+    headline = settings.thresholds if settings.thresholds in scorer.strategies else "global"
+    test = model.predictions[0].test
+    report: dict[str, Any] = {
+        "rows": {split: _rows(scorer, getattr(model.predictions[0], split)) for split in ("validation", "test")},
+        "headline": {
+            "thresholds": headline,
+            "metric": scorer.objective,
+            "score": score(model.draws(headline, scorer.objective), settings.confidence),
+        },
+        "metrics": {name: model.metrics(name, settings.confidence) for name in scorer.strategies},
+        "thresholds": {
+            "tuned_on": "validation",
+            "per_seed": [
+                {"seed": seed, **scorer.described(own)} for seed, own in zip(seeds, model.thresholds, strict=True)
+            ],
+        },
+        "by_criterion": _by_criterion(scorer, model, test, headline, settings.confidence),
+        "confusion": _confusion(seeds, model, headline),
+        "calibration": _calibration(model) if scorer.task == "criteria" else None,
+        "floors": [_floor(floor, rivals[floor.name], model, headline, settings.confidence) for floor in floors],
+    }
+    warnings = [*_collapse(scorer, seeds, model, headline), *_not_above(scorer, report["floors"])]
+    return Assessment(report, warnings, {"model": model.draws(headline, scorer.objective)})
+
+
+def _contender(scorer: Scorer, predictions: Sequence[Predictions]) -> _Contender:
+    thresholds = [scorer.tune(part.validation) for part in predictions]
+    scored = [scorer.scored(part.test, own) for part, own in zip(predictions, thresholds, strict=True)]
+    return _Contender(predictions, thresholds, scored)
+
+
+def _rows(scorer: Scorer, table: pd.DataFrame) -> dict[str, int]:
+    return {
+        "examples": len(table),
+        "posts": table["post_id"].nunique(),
+        "positives": int(scorer.positives(table).sum()),
+    }
+
+
+def _by_criterion(
+    scorer: Scorer, model: _Contender, test: pd.DataFrame, strategy: str, confidence: float
+) -> list[dict[str, Any]]:
+    positive = scorer.positives(test)
+    criteria = test["criterion"].to_numpy(dtype=object)
+    table = []
+    for number, criterion in enumerate(sorted(set(criteria))):
+        rows = criteria == criterion
+        examples, positives = int(rows.sum()), int(positive[rows].sum())
+        undefined = scorer.undefined(positives, examples)
+        draws = {
+            name: np.stack([of_seed[strategy].by_criterion[name][number] for of_seed in model.scored])
+            for name in model.scored[0][strategy].by_criterion
+        }
+        table.append(
+            {
+                "criterion": str(criterion),
+                "examples": examples,
+                "positives": positives,
+                "thresholds": [scorer.thresholds_of(own, strategy, str(criterion)) for own in model.thresholds],
+                "metrics": {
+                    name: None if name in undefined else score(of_metric, confidence)
+                    for name, of_metric in draws.items()
+                },
+            }
+        )
+    return table
+
+
+def _confusion(seeds: Sequence[int], model: _Contender, strategy: str) -> dict[str, Any]:
+    cells = np.stack([of_seed[strategy].confusion for of_seed in model.scored])
+    names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
+    return {
+        "mean": dict(zip(names, (rounded(value) for value in cells.mean(axis=0)), strict=True)),
+        "per_seed": [
+            {"seed": seed, **dict(zip(names, (int(value) for value in row), strict=True))}
+            for seed, row in zip(seeds, cells, strict=True)
+        ],
+    }
+
+
+def _calibration(model: _Contender) -> dict[str, Any]:
+    """Return the calibration on the test split; bins pool the seeds, scores are means over them."""
+    tables = [part.test for part in model.predictions]
+    labels = [table["label"].to_numpy() for table in tables]
+    probabilities = [table["probability"].to_numpy(dtype=np.float64) for table in tables]
+    pairs = list(zip(labels, probabilities, strict=True))
+    share = float((model.predictions[0].validation["label"] == 1).mean())
+    return {
+        "bins": reliability_bins(np.concatenate(labels), np.concatenate(probabilities)),
+        "expected_calibration_error": rounded(float(np.mean([expected_calibration_error(*pair) for pair in pairs]))),
+        "brier_score": rounded(float(np.mean([brier_score(*pair) for pair in pairs]))),
+        "brier_score_of_validation_share": rounded(brier_score(labels[0], np.full(len(labels[0]), share))),
+    }
+
+
+def _floor(floor: Floor, rival: _Contender, model: _Contender, headline: str, confidence: float) -> dict[str, Any]:
+    names = rival.scored[0][headline].overall
+    return {
+        "name": floor.name,
+        "method": floor.method,
+        "metrics": {strategy: rival.metrics(strategy, confidence) for strategy in rival.scored[0]},
+        "differences": {
+            name: difference(model.draws(headline, name), rival.draws(headline, name), confidence) for name in names
+        },
+    }
+
+
+def _collapse(scorer: Scorer, seeds: Sequence[int], model: _Contender, strategy: str) -> list[dict[str, Any]]:
+    warnings = []
+    for seed, of_seed in zip(seeds, model.scored, strict=True):
+        tp, fp, fn, tn = of_seed[strategy].confusion
+        rows = int(tp + fp + fn + tn)
+        always = "negative" if tp + fp == 0 else "positive" if fn + tn == 0 else None
+        if always is None or (scorer.task == "evidence" and always == "positive" and fp == 0):
+            continue
+        answer = {"negative": "gives no span", "positive": "gives a span"}[always]
+        what = answer if scorer.task == "evidence" else f"predicts the {always} class"
+        message = f"{scorer.task}: the model of seed {seed} {what} for all {rows} test examples: it has collapsed."
+        warnings.append({"code": "collapsed", "task": scorer.task, "message": message})
+    return warnings
+
+
+def _not_above(scorer: Scorer, floors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    warnings = []
+    for floor in floors:
+        gap = floor["differences"][scorer.objective]
+        if gap["low"] <= 0:
+            relation = "is below" if gap["high"] < 0 else "cannot be told from"
+            message = (
+                f"{scorer.task}: {scorer.objective} of the model {relation} the floor {floor['name']}: difference "
+                f"{gap['mean']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}."
+            )
+            warnings.append({"code": "not_above_floor", "task": scorer.task, "message": message})
+    return warnings

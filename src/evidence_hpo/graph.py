@@ -1,0 +1,213 @@
+"""The study as a graph of files: what each rule reads and which settings it depends on. The Snakefile only binds it.
+
+Settings are cut to what a job really uses, so that a change of the configuration reruns what depends on it and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+from evidence_hpo import paths
+from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.search import StageSettings
+from evidence_hpo.config.spaces import Choices
+from evidence_hpo.paths import TASKS
+
+__all__ = ["SEARCH_SPLITS", "StudyGraph"]
+
+SEARCH_SPLITS = ("train", "validation")
+"""The splits that search and training may read. The test split is read by `evaluate` alone."""
+
+
+class StudyGraph:
+    """Files and settings of all jobs of one configuration."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+
+    # --- names -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def architectures(self) -> tuple[str, ...]:
+        """Architectures of the study."""
+        return tuple(self.configuration.study.architectures)
+
+    @cached_property
+    def stages(self) -> dict[str, StageSettings]:
+        """Stages by name, in order."""
+        return {stage.name: stage for stage in self.configuration.search.stages}
+
+    def stage_before(self, stage: str) -> str | None:
+        """Return the name of the stage before, or None for the first."""
+        names = list(self.stages)
+        position = names.index(stage)
+        return names[position - 1] if position else None
+
+    @property
+    def last_stage(self) -> str:
+        """Name of the last stage, whose best trials are retrained."""
+        return list(self.stages)[-1]
+
+    def tasks(self, architecture: str) -> tuple[str, ...]:
+        """Return the tasks that an architecture is trained on."""
+        return (architecture,) if architecture in TASKS else TASKS
+
+    def backbones(self, stages: Iterable[str] | None = None) -> list[str]:
+        """Return the encoders that the given stages (default: all) may use, sorted."""
+        names: set[str] = set()
+        for stage in self.stages if stages is None else stages:
+            entry = self._own_space(stage).get("backbone")
+            if isinstance(entry, Choices):
+                names.update(map(str, entry.choices))
+            else:
+                names.add(self.configuration.training.parameters.backbone)
+        return sorted(names)
+
+    def _own_space(self, stage: str) -> dict[str, Any]:
+        """Return the configured space a stage's own space derives from."""
+        names = list(self.stages)
+        for name in reversed(names[: names.index(stage) + 1]):
+            space = self.stages[name].space
+            if space is not None:
+                return self.configuration.spaces[space].root
+        raise AssertionError("the first stage names a space")
+
+    # --- data and tokens ---------------------------------------------------------------------------------------
+
+    def source_files(self) -> list[str]:
+        """Return the user's files that the corpus is read from."""
+        corpus = self.configuration.data.corpus
+        files = [corpus.criteria_file]
+        if corpus.source == "files":
+            files += [corpus.files.posts, corpus.files.annotations]
+        return [file for file in files if file is not None]
+
+    def corpus_settings(self) -> str:
+        """Return the corpus settings, without those of sources that are not used."""
+        corpus = self.configuration.data.corpus
+        unused = {"sample", "files", "hub"} - {corpus.source}
+        return corpus.model_dump_json(exclude=unused)
+
+    def split_settings(self) -> str:
+        """Return the split settings; an official file makes the ratios irrelevant."""
+        split = self.configuration.data.split
+        return split.model_dump_json(include={"file"} if split.file else None)
+
+    def split_files(self) -> list[str]:
+        """Return the official split file, where there is one."""
+        return [file for file in [self.configuration.data.split.file] if file is not None]
+
+    def example_settings(self, task: str) -> str:
+        """Return the settings of one task's examples."""
+        return self.configuration.data.examples.model_dump_json(include={task})
+
+    def backbone_settings(self, backbone: str) -> str:
+        """Return the settings of one encoder."""
+        return self.configuration.backbones[backbone].model_dump_json()
+
+    def backbone_posts(self, backbone: str) -> list[str]:
+        """Return the training posts for an encoder that is made from scratch, else nothing."""
+        scratch = self.configuration.backbones[backbone].source == "scratch"
+        return [paths.SPLIT_POSTS.format(split="train")] if scratch else []
+
+    def backbone_files(self, backbone: str) -> list[str]:
+        """Return a local encoder folder's configuration file, so that another encoder there is noticed."""
+        settings = self.configuration.backbones[backbone]
+        return [f"{settings.path}/config.json"] if settings.source == "folder" else []
+
+    def token_files(self, pattern: str, architecture: str, splits: Sequence[str] = SEARCH_SPLITS) -> list[str]:
+        """Return the token caches of an architecture's tasks, for all encoders that its search may use."""
+        return [
+            pattern.format(backbone=backbone, task=task, split=split)
+            for backbone in self.backbones()
+            for task in self.tasks(architecture)
+            for split in splits
+        ]
+
+    def backbone_paths(self, pattern: str) -> list[str]:
+        """Return one path for each encoder of the study."""
+        return [pattern.format(backbone=backbone) for backbone in self.backbones()]
+
+    # --- search ------------------------------------------------------------------------------------------------
+
+    def rounds(self, stage: str) -> range:
+        """Return the numbers of the rounds of a stage."""
+        return range(len(self.stages[stage].round_sizes))
+
+    def shard_paths(self, architecture: str, stage: str, rounds: Iterable[int]) -> list[str]:
+        """Return the shard files of the given rounds, in canonical order."""
+        settings = self.stages[stage]
+        return [
+            paths.SHARD.format(architecture=architecture, stage=stage, round=round_, shard=shard)
+            for round_ in rounds
+            for shard in range(settings.shards_of(round_))
+        ]
+
+    def finished_shards(self, architecture: str, stage: str, round_: int) -> list[str]:
+        """Return the shard files that a round's proposals are made from: all rounds but the last `lag` ones."""
+        return self.shard_paths(architecture, stage, range(self._visible(stage, round_)))
+
+    def pending_proposals(self, architecture: str, stage: str, round_: int) -> list[str]:
+        """Return the proposals that are made but not waited for."""
+        return [
+            paths.PROPOSALS.format(architecture=architecture, stage=stage, round=other)
+            for other in range(self._visible(stage, round_), round_)
+        ]
+
+    def _visible(self, stage: str, round_: int) -> int:
+        return max(0, round_ - self.stages[stage].lag)
+
+    def previous_trials(self, architecture: str, stage: str, round_: int) -> list[str]:
+        """Return the trials whose best a narrowed stage re-runs in its round 0."""
+        before = self.stage_before(stage)
+        if round_ > 0 or self.stages[stage].space is not None or before is None:
+            return []
+        return [paths.TRIALS.format(architecture=architecture, stage=before)]
+
+    def configured_space(self, stage: str) -> str:
+        """Return the space that a stage names."""
+        space = self.stages[stage].space
+        assert space is not None
+        return self.configuration.spaces[space].model_dump_json()
+
+    def fixed_parameters(self) -> str:
+        """Return the values of the parameters that are not searched."""
+        return self.configuration.training.parameters.model_dump_json()
+
+    # --- retrain and evaluation --------------------------------------------------------------------------------
+
+    def retrain_records(self, architecture: str) -> list[str]:
+        """Return the records of the top configurations over all seeds."""
+        retrain = self.configuration.retrain
+        return [
+            paths.RETRAIN_RECORD.format(architecture=architecture, rank=rank, seed=seed)
+            for rank in range(retrain.top_k)
+            for seed in range(retrain.seeds)
+        ]
+
+    def final_paths(self, pattern: str, architecture: str) -> list[str]:
+        """Return one path for each fresh seed of the chosen configuration."""
+        return [
+            pattern.format(architecture=architecture, seed=seed)
+            for seed in range(self.configuration.retrain.final_seeds)
+        ]
+
+    def retrain_epochs(self) -> int:
+        """Return the epochs of a retrained model."""
+        return self.configuration.retrain.epochs or self.stages[self.last_stage].epochs
+
+    def example_paths(self, architecture: str) -> list[str]:
+        """Return the examples of all splits, which floors are fitted and scored on."""
+        return [
+            paths.EXAMPLES.format(task=task, split=split)
+            for task in self.tasks(architecture)
+            for split in (*SEARCH_SPLITS, "test")
+        ]
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a job that trains."""
+        return self.configuration.training.runtime.threads

@@ -1,0 +1,168 @@
+"""Makes a backbone ready for the study: encoder only, safetensors, one kind of fast tokeniser, a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer, DebertaV2Config, DebertaV2Model, PreTrainedModel, PreTrainedTokenizerFast
+
+from evidence_hpo.config.backbones import FolderBackbone, HubBackbone, ScratchBackbone
+from evidence_hpo.errors import DataError
+from evidence_hpo.logs import log_event
+from evidence_hpo.models.backbones import load_encoder, max_positions
+from evidence_hpo.models.pretraining import PretrainingTokens, pretrain
+from evidence_hpo.models.sources import check_folder, fetch_snapshot
+from evidence_hpo.tokens.vocabulary import SPECIAL_TOKENS, train_tokenizer
+
+__all__ = ["prepare"]
+
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+def prepare(
+    settings: HubBackbone | FolderBackbone | ScratchBackbone, *, seed: int, posts: Sequence[str], directory: Path
+) -> dict[str, Any]:
+    """Fill ``directory`` with encoder and tokeniser, and return what the manifest says about them (all but the digest).
+
+    Args:
+        settings: Where the backbone comes from.
+        seed: Seed of weights and pretraining; source ``scratch`` only.
+        posts: Texts of the training posts; source ``scratch`` only.
+        directory: An empty directory.
+
+    Raises:
+        DataError: The source is missing, cannot be reached, or is no encoder with a fast tokeniser.
+    """
+    if isinstance(settings, ScratchBackbone):
+        model, tokenizer, origin = _scratch(settings, seed, posts)
+    else:
+        model, tokenizer, origin = _existing(settings)
+    longest = max_positions(model)
+    _save(model, tokenizer, longest, directory)
+    return {
+        "source": settings.source,
+        **origin,
+        "model_type": model.config.model_type,
+        "layers": model.config.num_hidden_layers,
+        "hidden": model.config.hidden_size,
+        "max_positions": longest,
+        "vocabulary": model.get_input_embeddings().num_embeddings,
+        "parameters": sum(weight.numel() for weight in model.parameters()),
+    }
+
+
+def _existing(
+    settings: HubBackbone | FolderBackbone,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Any]]:
+    if isinstance(settings, HubBackbone):
+        folder = fetch_snapshot(settings)
+        origin = {"model": settings.model, "revision": settings.revision, "commit": folder.name}
+        where = f"hub model '{settings.model}' ({settings.revision})"
+    else:
+        folder, origin, where = check_folder(settings), {}, f"backbone folder {settings.path}"
+    tokenizer = _fast_tokenizer(folder, where)
+    model = load_encoder(folder, dropout=0.1)
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        raise DataError(f"{where}: the tokeniser has {len(tokenizer)} tokens, the encoder embeds {rows}")
+    return model, tokenizer, origin
+
+
+def _fast_tokenizer(folder: Path, where: str) -> PreTrainedTokenizerFast:
+    try:
+        loaded = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # transformers and its parsers raise all kinds
+        reason = str(error).strip().split("\n")[0][:200]
+        raise DataError(f"{where}: the tokeniser cannot be read ({reason})") from error
+    if not loaded.is_fast:
+        raise DataError(
+            f"{where}: {type(loaded).__name__} has no fast version, which gives the character offsets; use another model"
+        )
+    missing = [name for name in ("cls_token", "sep_token", "pad_token") if getattr(loaded, name) is None]
+    if missing:
+        raise DataError(f"{where}: the tokeniser has no {', '.join(missing)}; use a BERT-like encoder")
+    return _wrapped(loaded.backend_tokenizer, loaded.model_input_names, {n: getattr(loaded, n) for n in _SPECIAL})
+
+
+def _wrapped(backend: Tokenizer, inputs: Sequence[str], special: dict[str, str | None]) -> PreTrainedTokenizerFast:
+    """Wrap a tokeniser so that it is read back from its tokenizer.json as it is, whatever its family."""
+    known = {name: str(token) for name, token in special.items() if token is not None}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=list(inputs), **known)
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, longest: int, directory: Path) -> None:
+    for name in ("auto_map", "_name_or_path"):  # remote code, and paths of this machine
+        if hasattr(model.config, name):
+            delattr(model.config, name)
+    tokenizer.model_max_length = longest
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+
+
+def _scratch(
+    settings: ScratchBackbone, seed: int, posts: Sequence[str]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, dict[str, Any]]:
+    backend = train_tokenizer(posts, settings.vocabulary)
+    names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
+    tokenizer = _wrapped(backend, ("input_ids", "token_type_ids", "attention_mask"), names)
+    origin: dict[str, Any] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = DebertaV2Model(_scratch_config(settings, backend)).eval()
+        if settings.pretraining_epochs:
+            losses = _pretrained(model, backend, posts, settings.pretraining_epochs, seed)
+            origin["pretraining"] = {"epochs": settings.pretraining_epochs, "losses": losses}
+    return model, tokenizer, origin
+
+
+def _scratch_config(settings: ScratchBackbone, backend: Tokenizer) -> DebertaV2Config:
+    """Return a small DeBERTa-v3: disentangled relative attention, no absolute positions."""
+    return DebertaV2Config(
+        vocab_size=backend.get_vocab_size(),
+        hidden_size=settings.hidden,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        intermediate_size=settings.intermediate,
+        max_position_embeddings=settings.max_positions,
+        relative_attention=True,
+        pos_att_type=["p2c", "c2p"],
+        share_att_key=True,
+        norm_rel_ebd="layer_norm",
+        position_buckets=min(64, settings.max_positions // 2),
+        position_biased_input=False,
+        type_vocab_size=2,  # tells criterion from text, which pretraining on posts alone cannot teach
+        layer_norm_eps=1e-7,
+        pad_token_id=backend.token_to_id("[PAD]"),
+    )
+
+
+def _pretrained(
+    model: PreTrainedModel, backend: Tokenizer, posts: Sequence[str], epochs: int, seed: int
+) -> list[float]:
+    special = tuple(backend.token_to_id(token) for token in SPECIAL_TOKENS)
+    tokens = PretrainingTokens(
+        cls=backend.token_to_id("[CLS]"),
+        sep=backend.token_to_id("[SEP]"),
+        mask=backend.token_to_id("[MASK]"),
+        size=backend.get_vocab_size(),
+        special=special,
+    )
+    ids = [encoding.ids for encoding in backend.encode_batch(list(posts), add_special_tokens=False)]
+    losses = pretrain(
+        model,
+        ids,
+        tokens,
+        epochs=epochs,
+        seed=seed,
+        report=lambda epoch, loss: log_event(
+            "pretraining", f"pretraining epoch {epoch} of {epochs}: loss {loss:.3f}", epoch=epoch, loss=round(loss, 4)
+        ),
+    )
+    return [round(loss, 4) for loss in losses]

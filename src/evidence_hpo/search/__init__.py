@@ -1,0 +1,1 @@
+"""Deterministic parallel search: spaces, proposals, pruning thresholds, narrowing, selection, the trial cache."""

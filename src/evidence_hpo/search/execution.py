@@ -1,0 +1,129 @@
+"""Runs requests one after the other through the trial cache; one that fails never ends the others."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from evidence_hpo.errors import EvidenceHpoError, StorageError, TrainingError
+from evidence_hpo.logs import log_event
+from evidence_hpo.search.interruption import Interrupted, Interruption, watch_for_interruption
+from evidence_hpo.search.outcomes import Outcome, Runner, RunRequest, outcome_of
+from evidence_hpo.search.trial_cache import Finished, TrialCache
+
+__all__ = ["execute"]
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def execute(requests: Sequence[RunRequest], runner: Runner, cache: TrialCache) -> list[Finished]:
+    """Return the finished runs, in the order of the requests.
+
+    What is in the cache is taken from there. A run that raises has failed, with the error as its reason; it is not
+    cached, because an error (of memory, of a driver) may not come back. A run that *returns* a failure has failed by
+    its own numbers and is cached like any other.
+
+    Raises:
+        TrainingError: The process was asked to end; what is finished lies in the cache.
+        StorageError: The disk is full.
+    """
+    finished: list[Finished] = []
+    with watch_for_interruption() as interruption:
+        try:
+            for request in requests:
+                interruption.check()
+                finished.append(_finish(request, runner, cache, interruption))
+                _log_finished(request, finished[-1].outcome, len(finished), len(requests))
+        except Interrupted:
+            raise TrainingError(
+                f"interrupted at {requests[len(finished)].label}: {len(finished)} of {len(requests)} are finished; "
+                "run again to continue from the last finished epoch"
+            ) from None
+    return finished
+
+
+def _log_finished(request: RunRequest, outcome: Outcome, count: int, total: int) -> None:
+    result = f" {outcome.value:.4f}" if outcome.value is not None else f": {outcome.reason}"
+    log_event(
+        "trial_finished",
+        f"{request.label} {outcome.state}{result} ({count} of {total})",
+        level="warning" if outcome.state == "failed" else "info",
+        key=request.key,
+        state=outcome.state,
+        value=outcome.value,
+    )
+
+
+def _finish(request: RunRequest, runner: Runner, cache: TrialCache, interruption: Interruption) -> Finished:
+    key = request.key
+    with cache.lock(key, request.label, interruption.check):
+        cached = cache.load(key, weights=request.keep_weights)
+        if cached is not None:
+            log_event("trial_reused", f"{request.label}: taken from the trial cache", key=key)
+            return cached
+
+        work = cache.resume_folder(key)
+        work.mkdir(parents=True, exist_ok=True)
+        saved = _Watch(work)
+
+        def report(line: str) -> None:
+            log_event("trial_progress", f"{request.label}: {line}", key=key)
+            if saved.changed():
+                interruption.check()
+
+        outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
+        return cache.store(key, outcome) if returned else Finished(outcome)
+
+
+class _Watch:
+    """Whether a resume point was just written: the only moment at which an end loses no work."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._seen = self._names()
+
+    def changed(self) -> bool:
+        """Return whether the folder's files have changed since the last call."""
+        before, self._seen = self._seen, self._names()
+        return self._seen != before
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(path.name for path in self._folder.glob("*"))
+
+
+def _run(
+    request: RunRequest, runner: Runner, work: Path, model: Path, report: Callable[[str], None]
+) -> tuple[Outcome, bool]:
+    """Return the outcome, and whether the run returned it rather than raised."""
+    try:
+        result = runner(request, work, model if request.keep_weights else None, report)
+    except StorageError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            raise
+        if _is_broken_gpu(error):
+            raise TrainingError(
+                f"{request.label}: the GPU failed ({type(error).__name__}); what is finished is kept: run again"
+            ) from error
+        reason = _reason(error)
+        log_event("trial_raised", f"{request.label}: {reason}", level="warning", where=_where(error))
+        return Outcome.of_error(reason), False
+    return outcome_of(result, request.objective), True
+
+
+def _is_broken_gpu(error: Exception) -> bool:
+    """After such an error every further call of the process fails too, so it must not count as the trial's failure."""
+    return type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error).splitlines() or [""])[0][:200]
+    return first if isinstance(error, EvidenceHpoError) else f"{type(error).__name__}: {first}"
+
+
+def _where(error: Exception) -> str:
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"

@@ -1,0 +1,53 @@
+"""Clean ends: SIGTERM and Ctrl-C are noted, and the run stops at its next resume point."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from evidence_hpo.logs import log_event
+
+__all__ = ["Interrupted", "Interruption", "watch_for_interruption"]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(BaseException):
+    """The process was asked to end. No ``Exception``: nothing may take it for the failure of a trial."""
+
+
+class Interruption:
+    """Whether the process was asked to end."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def request(self, number: int, _frame: FrameType | None) -> None:
+        """Note a signal; a second one of the same kind ends the process at once."""
+        self.requested = True
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        name = signal.Signals(number).name
+        log_event("interrupted", f"{name}: stops after this epoch", level="warning", signal=name)
+
+    def check(self) -> None:
+        """Raise :class:`Interrupted` if the process was asked to end."""
+        if self.requested:
+            raise Interrupted
+
+
+@contextlib.contextmanager
+def watch_for_interruption() -> Iterator[Interruption]:
+    """Note signals while the block runs; outside the main thread, which gets no signals, do nothing."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    before = {number: signal.signal(number, interruption.request) for number in _SIGNALS}
+    try:
+        yield interruption
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

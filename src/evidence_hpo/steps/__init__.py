@@ -1,0 +1,1 @@
+"""One module per rule: reads files, calls the packages, writes files."""

@@ -1,0 +1,1 @@
+"""Training runs: the loop, losses, optimisers, schedules, precision, resume points, prediction."""

@@ -1,0 +1,108 @@
+"""From token caches to batches on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from evidence_hpo.models.architectures import EncoderInputs
+from evidence_hpo.tokens.batching import data_slice, evaluation_batches, length_bucketed_batches
+from evidence_hpo.tokens.cache import TokenCache
+from evidence_hpo.tokens.features import Batch, Features, assemble, build_features
+
+__all__ = ["DeviceBatch", "TaskData", "epoch_batches", "evaluation_data", "load_batch", "training_data"]
+
+Rows = NDArray[np.int64]
+
+_SLICE_SEED = 0
+"""One slice for all runs: a score must not depend on which posts a trial happened to draw."""
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """The windows of one task's examples.
+
+    Attributes:
+        cache: Where the tokens lie.
+        rows: The examples used, as rows of ``cache``.
+        features: One entry a window.
+    """
+
+    cache: TokenCache
+    rows: Rows
+    features: Features
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """A batch of windows on the device: inputs, targets, and the character offsets [n, length] of its tokens."""
+
+    inputs: EncoderInputs
+    labels: Tensor
+    starts: Tensor
+    ends: Tensor
+    char_starts: Tensor
+    char_ends: Tensor
+
+
+def training_data(cache: TokenCache, parameters: Mapping[str, Any], fraction: float) -> TaskData:
+    """Return the windows of the share ``fraction`` of the posts of ``cache``."""
+    rows = np.arange(len(cache)) if fraction >= 1.0 else data_slice(cache.post_ids, fraction, _SLICE_SEED)
+    return _task_data(cache, rows, parameters)
+
+
+def evaluation_data(cache: TokenCache, parameters: Mapping[str, Any]) -> TaskData:
+    """Return the windows of all examples of ``cache``."""
+    return _task_data(cache, np.arange(len(cache)), parameters)
+
+
+def _task_data(cache: TokenCache, rows: Rows, parameters: Mapping[str, Any]) -> TaskData:
+    overlap = parameters.get("window_overlap", 0.0)
+    return TaskData(cache, rows, build_features(cache, rows, max_length=parameters["max_length"], overlap=overlap))
+
+
+def epoch_batches(data: Mapping[str, TaskData], batch_size: int, seed: int, epoch: int) -> list[tuple[str, Rows]]:
+    """Return the batches of an epoch as (task, windows); they depend on the seed and the epoch alone.
+
+    The batches of two tasks are spread evenly over the epoch, whatever their numbers.
+    """
+    placed = []
+    for order, (task, entry) in enumerate(sorted(data.items())):
+        batches = length_bucketed_batches(entry.features.length, batch_size, seed, epoch)
+        placed += [((i + 0.5) / len(batches), order, task, windows) for i, windows in enumerate(batches)]
+    return [(task, windows) for _, _, task, windows in sorted(placed, key=lambda item: item[:2])]
+
+
+def evaluation_passes(data: TaskData, batch_size: int, device: torch.device) -> Iterator[tuple[Rows, DeviceBatch]]:
+    """Yield every window once, as (windows, batch), in batches of similar length."""
+    for windows in evaluation_batches(data.features.length, batch_size):
+        yield windows, load_batch(data, windows, device)
+
+
+def load_batch(data: TaskData, windows: Rows, device: torch.device) -> DeviceBatch:
+    """Assemble ``windows`` and copy them to the device without waiting for it."""
+    batch: Batch = assemble(data.cache, data.features, windows)
+
+    def moved(values: NDArray[Any]) -> Tensor:
+        tensor = torch.from_numpy(values)
+        return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+    return DeviceBatch(
+        inputs=EncoderInputs(
+            moved(batch.input_ids),
+            moved(batch.attention_mask),
+            moved(batch.token_type_ids),
+            moved(batch.context_mask),
+        ),
+        labels=moved(batch.labels),
+        starts=moved(batch.starts),
+        ends=moved(batch.ends),
+        char_starts=moved(batch.char_starts),
+        char_ends=moved(batch.char_ends),
+    )

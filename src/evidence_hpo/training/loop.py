@@ -1,0 +1,191 @@
+"""The training loop of all architectures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evidence_hpo.training.batches import Rows, TaskData, epoch_batches, load_batch
+from evidence_hpo.training.checkpoints import Progress, ResumePoints, optimizer_tensors, restore_optimizer
+from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
+from evidence_hpo.training.losses import task_loss
+from evidence_hpo.training.optimizers import build_optimizer
+from evidence_hpo.training.precision import Compute
+from evidence_hpo.training.schedules import learning_rate_factors
+from evidence_hpo.training.seeding import seed_generators
+from evidence_hpo.training.spec import EvaluationPoint, RunSpec
+
+__all__ = ["Ending", "Training", "best_evaluation", "epochs_without_improvement"]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the loop ended: the state, and the reason where the run did not train for all its epochs."""
+
+    state: str
+    reason: str | None = None
+
+
+@dataclass
+class Training:
+    """The moving parts of one run.
+
+    Attributes:
+        spec: What to do.
+        model: The model, on the device.
+        data: Training windows by task.
+        validation: Validation windows by task.
+        compute: Device and precision.
+        points: Where resume points go.
+        report: Receives one line at each evaluation and finished epoch.
+        keep_best: Keep the weights of the best evaluation, in RAM.
+        progress: What is done so far.
+        best: These weights.
+    """
+
+    spec: RunSpec
+    model: nn.Module
+    data: dict[str, TaskData]
+    validation: dict[str, TaskData]
+    compute: Compute
+    points: ResumePoints
+    report: Callable[[str], None]
+    keep_best: bool
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        windows = [len(entry.features) for entry in self.data.values()]
+        batches = sum(-(-count // self.spec.parameters["batch_size"]) for count in windows)
+        self.steps_per_epoch = -(-batches // self.spec.accumulation)
+        self.factors = learning_rate_factors(self.spec.parameters, self.spec.epochs * self.steps_per_epoch)
+        self.optimizer = build_optimizer(self.model, self.spec.parameters)
+        self.scaler = torch.amp.GradScaler(self.compute.device.type, enabled=self.compute.precision == "fp16")
+        self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.clock = time.monotonic()
+
+    def train(self) -> Ending:
+        """Train to the end, from ``progress`` on."""
+        due = self.spec.evaluation_points(self.steps_per_epoch)
+        for epoch in range(self.progress.epoch, self.spec.epochs):
+            seed_generators(self.spec.seed, "epoch", epoch)
+            losses = torch.zeros(self.steps_per_epoch, device=self.compute.device)
+            for index, batches in enumerate(self.optimizer_steps(epoch)):
+                step = epoch * self.steps_per_epoch + index
+                losses[index] = self.optimize(batches, self.factors[step])
+                here = [point for point in due if point.step == step + 1]
+                if here and (ending := self.evaluate(here, losses[: index + 1])):
+                    return ending
+            self.progress.epoch = epoch + 1
+            if ending := self.finished():
+                return ending
+            self.save()
+            self.report(f"epoch {epoch + 1} of {self.spec.epochs} finished")
+        return Ending("complete")
+
+    def optimizer_steps(self, epoch: int) -> Iterator[list[tuple[str, Rows]]]:
+        """Yield the batches of each optimiser step of an epoch."""
+        batches = epoch_batches(self.data, self.spec.parameters["batch_size"], self.spec.seed, epoch)
+        for begin in range(0, len(batches), self.spec.accumulation):
+            yield batches[begin : begin + self.spec.accumulation]
+
+    def optimize(self, batches: list[tuple[str, Rows]], factor: float) -> Tensor:
+        """Take one optimiser step; return its loss, on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        total = torch.zeros((), device=self.compute.device)
+        for task, windows in batches:
+            for part in np.array_split(windows, min(self.progress.splits, len(windows))):
+                batch = load_batch(self.data[task], part, self.compute.device)
+                with self.compute.autocast():
+                    logits = self.model(task, batch.inputs)
+                share = len(part) / len(windows) / len(batches)
+                loss = task_loss(task, logits, batch, self.spec.parameters) * share
+                self.scaler.scale(loss).backward()
+                total += loss.detach()
+        self.scaler.unscale_(self.optimizer)
+        nn.utils.clip_grad_norm_(self.trained, self.spec.parameters["max_grad_norm"])
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad()
+        return total
+
+    def evaluate(self, points: list[EvaluationPoint], losses: Tensor) -> Ending | None:
+        """Evaluate after the steps of the epoch whose ``losses`` [steps] are given; end the run if it must."""
+        last = points[-1].step
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            step = last - len(losses) + 1 + int((~finite).int().argmax())
+            return self._failed("loss", step)
+        try:
+            batch_size = max(1, self.spec.runtime.evaluation_batch_size // self.progress.splits)
+            metrics = evaluate_model(self.model, self.validation, self.compute, batch_size)
+        except NonFinitePredictionError:
+            return self._failed("prediction", last)
+        value, loss = metrics[self.spec.objective], float(losses.double().mean())
+        best = best_evaluation(self.progress.evaluations, self.spec.objective)
+        if self.keep_best and (best is None or value > best["metrics"][self.spec.objective]):
+            self.best = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+        for point in points:
+            evaluation = {"epoch": point.epoch, "train_loss": loss, "metrics": metrics}
+            self.progress.evaluations.append(evaluation)
+            self.report(f"epoch {point.epoch:g}: loss {loss:.4f}, {self.spec.objective} {value:.4f}")
+        for point in points:
+            if point.threshold is not None and value < point.threshold:
+                name = self.spec.objective
+                return Ending("pruned", f"{name} {value:.6g} at epoch {point.epoch:g} is below {point.threshold:.6g}")
+        return None
+
+    def finished(self) -> Ending | None:
+        """Return the ending after a finished epoch, if it was the last or nothing improved for too long."""
+        epoch, patience = self.progress.epoch, self.spec.early_stopping_patience
+        if epoch >= self.spec.epochs:
+            return Ending("complete")
+        if patience and epochs_without_improvement(self.progress.evaluations, self.spec.objective) >= patience:
+            return Ending("complete", f"stopped early after epoch {epoch}: {patience} epochs without improvement")
+        return None
+
+    def save(self) -> None:
+        """Write a resume point."""
+        now = time.monotonic()
+        self.progress.seconds += now - self.clock
+        self.clock = now
+        self.progress.scaler = self.scaler.state_dict()
+        parts = {"model": self.model.state_dict(), "optimizer": optimizer_tensors(self.optimizer), "best": self.best}
+        tensors = {f"{part}/{name}": tensor for part, entries in parts.items() for name, tensor in entries.items()}
+        self.points.save(self.progress, tensors)
+
+    def restore(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
+        """Continue from what :meth:`save` wrote."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
+        for name, tensor in tensors.items():
+            part, _, inner = name.partition("/")
+            parts[part][inner] = tensor
+        self.model.load_state_dict(parts["model"])
+        restore_optimizer(self.optimizer, parts["optimizer"])
+        self.best = {name: tensor.clone() for name, tensor in parts["best"].items()}
+        self.scaler.load_state_dict(progress.scaler)
+        self.progress = progress
+
+    def _failed(self, what: str, step: int) -> Ending:
+        return Ending("failed", f"non-finite {what} at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1})")
+
+
+def best_evaluation(evaluations: list[dict[str, Any]], objective: str) -> dict[str, Any] | None:
+    """Return the first evaluation with the highest objective, or None if there is none."""
+    return max(evaluations, key=lambda evaluation: evaluation["metrics"][objective], default=None)
+
+
+def epochs_without_improvement(evaluations: list[dict[str, Any]], objective: str) -> int:
+    """Return how many whole epochs ago the best one ended.
+
+    Evaluations within an epoch do not count: where a search prunes must not decide when a run that is kept stops.
+    """
+    values = [e["metrics"][objective] for e in evaluations if float(e["epoch"]).is_integer()]
+    return len(values) - 1 - values.index(max(values)) if values else 0

@@ -1,0 +1,148 @@
+"""One training run: a pure function of its specification and its inputs, however often it is interrupted."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from evidence_hpo.files import digest_json
+from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
+from evidence_hpo.training.batches import evaluation_data, training_data
+from evidence_hpo.training.checkpoints import Progress, ResumePoints, export_model
+from evidence_hpo.training.encoders import new_encoder
+from evidence_hpo.training.loop import Ending, Training, best_evaluation
+from evidence_hpo.training.optimizers import freeze_layers
+from evidence_hpo.training.precision import Compute, choose_compute
+from evidence_hpo.training.seeding import make_deterministic, seed_generators
+from evidence_hpo.training.spec import Rung, RunInputs, RunResult, RunSpec
+
+__all__ = ["Rung", "RunInputs", "RunResult", "RunSpec", "run"]
+
+
+def run(
+    spec: RunSpec, inputs: RunInputs, work: Path, *, model: Path | None = None, report: Callable[[str], None]
+) -> RunResult:
+    """Train, evaluate, and export the best weights.
+
+    The result depends on ``spec`` and the content of ``inputs`` alone. A run that was interrupted continues after its
+    last finished epoch, and ends in the same bits as one that was not. Where the GPU's memory is too small, the run
+    starts again with each batch cut into twice as many parts (the gradient of a batch stays the same, but for rounding
+    and dropout).
+
+    Args:
+        spec: What to do.
+        inputs: Backbone and token caches.
+        work: Directory for resume points, of this run alone; it is removed when the run ends.
+        model: Directory for the weights of the best evaluation; None: they are not kept.
+        report: Receives one line at each evaluation and finished epoch, and for each resume point passed over.
+
+    Raises:
+        ConfigurationError: A parameter or the device does not fit the backbone or the machine.
+        DataError: An input is missing or damaged, or `max_length` leaves no room for the text.
+        StorageError: The disk is full.
+    """
+    started = time.monotonic()
+    make_deterministic(spec.runtime.threads)
+    compute = choose_compute(spec.runtime)
+    inputs = _of_architecture(inputs, spec.architecture)
+    points = ResumePoints(work, _key(spec, inputs, compute, keep_best=model is not None), report)
+    saved = points.latest()
+    splits = saved[0].splits if saved else 1
+    while True:
+        training = _training(spec, inputs, compute, points, report, model is not None)
+        if saved is not None:
+            training.restore(*saved)
+        else:
+            training.progress = _fresh_progress(compute, splits)
+        training.clock = started
+        ending = _train(training)
+        if ending is not None:
+            break
+        report(f"out of GPU memory with batches in {splits} parts")
+        saved, splits = None, splits * 2
+        points.delete()
+        del training
+        gc.collect()
+        torch.cuda.empty_cache()
+    if model is not None and training.best:
+        export_model(model, training.best, inputs.backbone, spec)
+    points.delete()
+    return _result(training, ending)
+
+
+def _train(training: Training) -> Ending | None:
+    """Train; None if the GPU's memory was too small and batches can still be cut."""
+    try:
+        return training.train()
+    except torch.OutOfMemoryError:
+        if training.progress.splits >= training.spec.parameters["batch_size"]:
+            return Ending("failed", "out of GPU memory with one window in a forward pass")
+        return None
+
+
+def _training(
+    spec: RunSpec,
+    inputs: RunInputs,
+    compute: Compute,
+    points: ResumePoints,
+    report: Callable[[str], None],
+    keep_best: bool,
+) -> Training:
+    parameters = spec.parameters
+    dropout = parameters["backbone_dropout"]
+    encoders = [new_encoder(inputs.backbone, dropout) for _ in range(encoder_count(spec.architecture))]
+    # Only now, because reading an encoder may draw random numbers, and a cached one draws none.
+    seed_generators(spec.seed, "model")
+    model = build_model(spec.architecture, parameters, encoders)
+    freeze_layers(model, parameters["frozen_layers"])
+    return Training(
+        spec=spec,
+        model=model.to(compute.device).train(),
+        data={task: training_data(cache, parameters, spec.data_fraction) for task, cache in inputs.train.items()},
+        validation={task: evaluation_data(cache, parameters) for task, cache in inputs.validation.items()},
+        compute=compute,
+        points=points,
+        report=report,
+        keep_best=keep_best,
+    )
+
+
+def _fresh_progress(compute: Compute, splits: int) -> Progress:
+    notes = list(compute.notes)
+    if splits > 1:
+        notes.append(f"out of GPU memory: batches in {splits} parts")
+    return Progress(splits=splits, notes=notes)
+
+
+def _of_architecture(inputs: RunInputs, architecture: str) -> RunInputs:
+    """Return the inputs without the caches of tasks that the architecture does not have."""
+    tasks = ARCHITECTURE_TASKS[architecture]
+    train, validation = ({task: caches[task] for task in tasks} for caches in (inputs.train, inputs.validation))
+    return RunInputs(inputs.backbone, train, validation)
+
+
+def _key(spec: RunSpec, inputs: RunInputs, compute: Compute, *, keep_best: bool) -> str:
+    """Return a digest of everything a resume point depends on."""
+    caches = {"train": inputs.train, "validation": inputs.validation}
+    data = {part: {task: cache.digest for task, cache in entries.items()} for part, entries in caches.items()}
+    arithmetic = [compute.device.type, compute.precision]
+    return digest_json({"spec": spec.to_json(), "data": data, "arithmetic": arithmetic, "keep_best": keep_best})
+
+
+def _result(training: Training, ending: Ending) -> RunResult:
+    objective = training.spec.objective
+    best = best_evaluation(training.progress.evaluations, objective)
+    return RunResult(
+        state=ending.state,
+        value=best["metrics"][objective] if best else None,
+        best_epoch=best["epoch"] if best else None,
+        evaluations=training.progress.evaluations,
+        reason=ending.reason,
+        precision=training.compute.precision,
+        duration_seconds=training.progress.seconds + time.monotonic() - training.clock,
+        notes=training.progress.notes,
+    )

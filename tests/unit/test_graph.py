@@ -1,0 +1,84 @@
+"""What each job reads and depends on, as the Snakefile binds it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from evidence_hpo.config.configuration import Configuration, default_configuration
+from evidence_hpo.config.loading import load_configuration, merge
+from evidence_hpo.graph import StudyGraph
+
+
+def configured(**changes: object) -> Configuration:
+    return load_configuration(merge(default_configuration().model_dump(mode="json"), changes))
+
+
+def with_stages(*changes: dict[str, object]) -> StudyGraph:
+    stages = default_configuration().model_dump(mode="json")["search"]["stages"]
+    return StudyGraph(
+        configured(search={"stages": [{**stage, **change} for stage, change in zip(stages, changes, strict=True)]})
+    )
+
+
+def test_search_reads_training_and_validation_only() -> None:
+    study = StudyGraph(configured(study={"architectures": ["share"]}))
+    files = study.token_files("{backbone}/{task}/{split}", "share")
+    assert files == [
+        "small/criteria/train",
+        "small/criteria/validation",
+        "small/evidence/train",
+        "small/evidence/validation",
+    ]
+
+
+def test_a_round_waits_for_all_rounds_before_it_but_the_lag() -> None:
+    sizes = {"trials": 12, "first_round": 3, "round_size": 3, "shards": 1}
+    waits = with_stages({**sizes, "lag": 0}, {})
+    assert [path.split("/")[3] for path in waits.finished_shards("criteria", "stage1", 3)] == [
+        "round_0",
+        "round_1",
+        "round_2",
+    ]
+    assert waits.pending_proposals("criteria", "stage1", 3) == []
+    lagged = with_stages({**sizes, "lag": 1}, {})
+    assert [path.split("/")[3] for path in lagged.finished_shards("criteria", "stage1", 3)] == ["round_0", "round_1"]
+    assert lagged.pending_proposals("criteria", "stage1", 3) == ["results/criteria/stage1/round_2/proposals.json"]
+    assert lagged.finished_shards("criteria", "stage1", 1) == []
+
+
+def test_a_round_has_no_more_shards_than_trials() -> None:
+    study = with_stages({"trials": 5, "first_round": 4, "round_size": 4, "shards": 3}, {"first_round": 2})
+    assert len(study.shard_paths("criteria", "stage1", [0])) == 3
+    assert len(study.shard_paths("criteria", "stage1", [1])) == 1
+
+
+def test_only_round_zero_of_a_narrowed_stage_reruns_trials_of_the_stage_before() -> None:
+    study = StudyGraph(default_configuration())
+    assert study.previous_trials("criteria", "stage1", 0) == []
+    assert study.previous_trials("criteria", "stage2", 0) == ["results/criteria/stage1/trials.jsonl"]
+    assert study.previous_trials("criteria", "stage2", 1) == []
+
+
+def test_settings_of_unused_sources_and_other_tasks_are_left_out() -> None:
+    study = StudyGraph(default_configuration())
+    assert set(json.loads(study.corpus_settings())) & {"sample", "files", "hub"} == {"sample"}
+    assert set(json.loads(study.example_settings("criteria"))) == {"criteria"}
+    official = StudyGraph(configured(data={"split": {"file": "official.csv"}}))
+    assert json.loads(official.split_settings()) == {"file": "official.csv"}
+
+
+def test_only_an_encoder_made_from_scratch_reads_posts_and_only_training_posts() -> None:
+    hub = {"source": "hub", "model": "microsoft/deberta-v3-base"}
+    study = StudyGraph(configured(backbones={"big": hub}))
+    assert study.backbone_posts("small") == ["results/splits/train/posts.parquet"]
+    assert study.backbone_posts("big") == []
+
+
+@pytest.mark.parametrize("searched", [False, True])
+def test_caches_are_made_for_the_encoders_that_a_search_may_use(searched: bool) -> None:
+    hub = {"source": "hub", "model": "bert-base-uncased"}
+    spaces = {"sample": {"backbone": {"choices": ["small", "big"]}}} if searched else {}
+    study = StudyGraph(configured(backbones={"big": hub, "unused": hub}, spaces=spaces))
+    assert study.backbones() == (["big", "small"] if searched else ["small"])

@@ -1,0 +1,54 @@
+"""The job graph of every preset: it can be made, and the test split reaches the evaluation alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import networkx
+import pytest
+from tests.workflow.study import ROOT, make_study
+
+from evidence_hpo.dag import Job, read_job_graph
+
+pytestmark = pytest.mark.workflow
+
+CONFIGURATIONS = [None, *sorted((ROOT / "presets").glob("*.yaml"))]
+TRAINING_RULES = {
+    "prepare_backbone",
+    "define_space",
+    "narrow_space",
+    "propose_trials",
+    "run_trials",
+    "collect_trials",
+    "select_configs",
+    "retrain_config",
+    "choose_config",
+    "retrain_chosen",
+    "summarize_retraining",
+}
+READERS_OF_THE_TEST_SPLIT = {"build_examples", "tokenize_examples", "evaluate"}
+
+
+@pytest.fixture(params=CONFIGURATIONS, ids=lambda path: path.stem if path else "default")
+def graph(request: pytest.FixtureRequest, tmp_path: Path) -> networkx.DiGraph[int]:
+    study = make_study(tmp_path, {})
+    arguments = ["--configfile", str(request.param)] if request.param else []
+    return read_job_graph(study.run(*arguments, "--forceall", "--dag").stdout)
+
+
+def test_test_split_reaches_no_search_and_no_training(graph: networkx.DiGraph[int]) -> None:
+    jobs: dict[int, Job] = {node: graph.nodes[node]["job"] for node in graph}
+    test_nodes = [node for node, job in jobs.items() if job.wildcards.get("split") == "test"]
+    assert test_nodes, "the graph has no job that reads the test split: the test would prove nothing"
+    for node in test_nodes:
+        reached = {jobs[other].rule for other in networkx.descendants(graph, node)}
+        assert not reached & TRAINING_RULES
+        assert "evaluate" in reached
+        direct = {jobs[other].rule for other in graph.successors(node)}
+        assert direct <= READERS_OF_THE_TEST_SPLIT
+
+
+def test_graph_has_every_phase(graph: networkx.DiGraph[int]) -> None:
+    rules = {graph.nodes[node]["job"].rule for node in graph}
+    assert rules >= TRAINING_RULES - {"narrow_space"}
+    assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
