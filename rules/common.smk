@@ -16,7 +16,9 @@ except ConfigurationError as error:
 
 # Jobs use the interpreter and the package of this workflow, wherever the shell's own `python` points; an activated
 # conda environment still comes first.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 os.environ["PYTHONPATH"] = str(Path(workflow.basedir) / "src")
 # Numbers must not depend on how many cores a machine has; torch's threads are a setting of the run.
 os.environ["OMP_NUM_THREADS"] = "1"

@@ -6,16 +6,16 @@ rule prepare_corpus:
         annotations=paths.CORPUS_ANNOTATIONS,
         criteria=paths.CRITERIA,
         report=paths.CORPUS_REPORT,
-    params:
-        settings=study.corpus_settings(),
-        code=code_of("prepare_corpus"),
     log:
         "results/logs/prepare_corpus.log",
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        settings=study.corpus_settings(),
+        code=code_of("prepare_corpus"),
     message:
         "Reading, checking and aligning the corpus"
     shell:
@@ -38,17 +38,17 @@ rule split_corpus:
         validation_annotations=paths.SPLIT_ANNOTATIONS.format(split="validation"),
         test_posts=paths.SPLIT_POSTS.format(split="test"),
         test_annotations=paths.SPLIT_ANNOTATIONS.format(split="test"),
+    log:
+        "results/logs/split_corpus.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         settings=study.split_settings(),
         seed=study.configuration.study.seed,
         code=code_of("split_corpus"),
-    log:
-        "results/logs/split_corpus.log",
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    conda:
-        "../envs/core.yaml"
     message:
         "Splitting the posts into training, validation and test"
     shell:
@@ -67,17 +67,17 @@ rule build_examples:
         criteria=paths.CRITERIA,
     output:
         examples=paths.EXAMPLES,
+    log:
+        "results/logs/build_examples/{task}.{split}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         settings=lambda wildcards: study.example_settings(wildcards.task),
         seed=study.configuration.study.seed,
         code=code_of("build_examples"),
-    log:
-        "results/logs/build_examples/{task}.{split}.log",
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    conda:
-        "../envs/core.yaml"
     message:
         "Building the {wildcards.split} examples of {wildcards.task}"
     shell:

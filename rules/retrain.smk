@@ -1,18 +1,20 @@
 rule select_configs:
     input:
-        trials=lambda wildcards: paths.TRIALS.format(architecture=wildcards.architecture, stage=study.last_stage),
+        trials=lambda wildcards: paths.TRIALS.format(
+            architecture=wildcards.architecture, stage=study.last_stage
+        ),
     output:
         selected=paths.SELECTED,
-    params:
-        top_k=study.configuration.retrain.top_k,
-        code=code_of("select_configs"),
     log:
         "results/logs/{architecture}/retrain/select_configs.log",
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        top_k=study.configuration.retrain.top_k,
+        code=code_of("select_configs"),
     message:
         "{wildcards.architecture}: selecting the best configurations"
     shell:
@@ -25,24 +27,28 @@ rule retrain_config:
         selected=paths.SELECTED,
         backbones=study.backbone_paths(paths.BACKBONE),
         manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
-        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
-        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+        texts=lambda wildcards: study.token_files(
+            paths.TOKEN_TEXTS, wildcards.architecture
+        ),
+        examples=lambda wildcards: study.token_files(
+            paths.TOKEN_EXAMPLES, wildcards.architecture
+        ),
     output:
         record=paths.RETRAIN_RECORD,
         model=directory(paths.RETRAIN_MODEL),
-    params:
-        settings=lambda wildcards: study.retrain_settings(wildcards.architecture),
-        code=code_of("retrain_config"),
     log:
         "results/logs/{architecture}/retrain/rank_{rank}/seed_{seed}.log",
     benchmark:
         "results/benchmarks/{architecture}/retrain/rank_{rank}/seed_{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: study.threads
     resources:
         mem_mb=6000,
         runtime=240,
-    conda:
-        "../envs/training.yaml"
+    params:
+        settings=study.retrain_settings(),
+        code=code_of("retrain_config"),
     message:
         "{wildcards.architecture}: retraining configuration {wildcards.rank} with seed {wildcards.seed}"
     shell:
@@ -58,15 +64,15 @@ rule choose_config:
         records=lambda wildcards: study.retrain_records(wildcards.architecture),
     output:
         chosen=paths.CHOSEN,
-    params:
-        code=code_of("choose_config"),
     log:
         "results/logs/{architecture}/retrain/choose_config.log",
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        code=code_of("choose_config"),
     message:
         "{wildcards.architecture}: choosing the configuration with the best mean over seeds"
     shell:
@@ -79,24 +85,28 @@ rule retrain_chosen:
         chosen=paths.CHOSEN,
         backbones=study.backbone_paths(paths.BACKBONE),
         manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
-        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
-        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+        texts=lambda wildcards: study.token_files(
+            paths.TOKEN_TEXTS, wildcards.architecture
+        ),
+        examples=lambda wildcards: study.token_files(
+            paths.TOKEN_EXAMPLES, wildcards.architecture
+        ),
     output:
         record=paths.FINAL_RECORD,
         model=directory(paths.FINAL_MODEL),
-    params:
-        settings=lambda wildcards: study.retrain_settings(wildcards.architecture),
-        code=code_of("retrain_chosen"),
     log:
         "results/logs/{architecture}/retrain/final/seed_{seed}.log",
     benchmark:
         "results/benchmarks/{architecture}/retrain/final/seed_{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: study.threads
     resources:
         mem_mb=6000,
         runtime=240,
-    conda:
-        "../envs/training.yaml"
+    params:
+        settings=study.retrain_settings(),
+        code=code_of("retrain_chosen"),
     message:
         "{wildcards.architecture}: training the chosen configuration with fresh seed {wildcards.seed}"
     shell:
@@ -109,8 +119,16 @@ rule retrain_chosen:
 rule summarize_retraining:
     input:
         chosen=expand(paths.CHOSEN, architecture=study.architectures),
-        records=[record for name in study.architectures for record in study.retrain_records(name)],
-        final=[record for name in study.architectures for record in study.final_paths(paths.FINAL_RECORD, name)],
+        records=[
+            record
+            for name in study.architectures
+            for record in study.retrain_records(name)
+        ],
+        final=[
+            record
+            for name in study.architectures
+            for record in study.final_paths(paths.FINAL_RECORD, name)
+        ],
     output:
         summary=report(
             paths.RETRAIN_SUMMARY,
@@ -118,15 +136,15 @@ rule summarize_retraining:
             category="Retraining",
             labels={"table": "retrained configurations"},
         ),
-    params:
-        code=code_of("summarize_retraining"),
     log:
         "results/logs/summarize_retraining.log",
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        code=code_of("summarize_retraining"),
     message:
         "Summarising the retrained configurations"
     shell:

@@ -1,25 +1,29 @@
 def stages_with(narrowed):
     """Return a wildcard pattern of the stages whose space is narrowed (or named, respectively)."""
-    names = [name for name, stage in study.stages.items() if (stage.space is None) == narrowed]
+    names = [
+        name
+        for name, stage in study.stages.items()
+        if (stage.space is None) == narrowed
+    ]
     return "|".join(names) or "(?!)"
 
 
 rule define_space:
     output:
         space=paths.SPACE,
-    params:
-        settings=lambda wildcards: study.configured_space(wildcards.stage),
-        parameters=study.fixed_parameters(),
-        code=code_of("define_space"),
     log:
         "results/logs/{architecture}/{stage}/define_space.log",
     wildcard_constraints:
         stage=stages_with(narrowed=False),
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        settings=lambda wildcards: study.configured_space(wildcards.stage),
+        parameters=study.fixed_parameters(),
+        code=code_of("define_space"),
     message:
         "{wildcards.architecture}, {wildcards.stage}: defining the search space"
     shell:
@@ -31,25 +35,27 @@ rule define_space:
 rule narrow_space:
     input:
         space=lambda wildcards: paths.SPACE.format(
-            architecture=wildcards.architecture, stage=study.stage_before(wildcards.stage)
+            architecture=wildcards.architecture,
+            stage=study.stage_before(wildcards.stage),
         ),
         trials=lambda wildcards: paths.TRIALS.format(
-            architecture=wildcards.architecture, stage=study.stage_before(wildcards.stage)
+            architecture=wildcards.architecture,
+            stage=study.stage_before(wildcards.stage),
         ),
     output:
         space=paths.SPACE,
-    params:
-        settings=lambda wildcards: study.narrowing_settings(wildcards.stage),
-        code=code_of("narrow_space"),
     log:
         "results/logs/{architecture}/{stage}/narrow_space.log",
     wildcard_constraints:
         stage=stages_with(narrowed=True),
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        settings=lambda wildcards: study.narrowing_settings(wildcards.stage),
+        code=code_of("narrow_space"),
     message:
         "{wildcards.architecture}, {wildcards.stage}: narrowing the search space"
     shell:
@@ -71,18 +77,18 @@ rule propose_trials:
         ),
     output:
         proposals=paths.PROPOSALS,
+    log:
+        "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=20,
     params:
         settings=lambda wildcards: study.proposal_settings(
             wildcards.architecture, wildcards.stage, int(wildcards.round)
         ),
         code=code_of("propose_trials"),
-    log:
-        "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
-    resources:
-        mem_mb=1000,
-        runtime=20,
-    conda:
-        "../envs/core.yaml"
     message:
         "{wildcards.architecture}, {wildcards.stage}: proposing round {wildcards.round}"
     shell:
@@ -96,23 +102,29 @@ rule run_trials:
         proposals=paths.PROPOSALS,
         backbones=study.backbone_paths(paths.BACKBONE),
         manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
-        texts=lambda wildcards: study.token_files(paths.TOKEN_TEXTS, wildcards.architecture),
-        examples=lambda wildcards: study.token_files(paths.TOKEN_EXAMPLES, wildcards.architecture),
+        texts=lambda wildcards: study.token_files(
+            paths.TOKEN_TEXTS, wildcards.architecture
+        ),
+        examples=lambda wildcards: study.token_files(
+            paths.TOKEN_EXAMPLES, wildcards.architecture
+        ),
     output:
         trials=paths.SHARD,
-    params:
-        shards=lambda wildcards: study.stages[wildcards.stage].shards_of(int(wildcards.round)),
-        code=code_of("run_trials"),
     log:
         "results/logs/{architecture}/{stage}/round_{round}/shard_{shard}.log",
     benchmark:
         "results/benchmarks/{architecture}/{stage}/round_{round}/shard_{shard}.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: study.threads
     resources:
         mem_mb=6000,
         runtime=240,
-    conda:
-        "../envs/training.yaml"
+    params:
+        shards=lambda wildcards: study.stages[wildcards.stage].shards_of(
+            int(wildcards.round)
+        ),
+        code=code_of("run_trials"),
     message:
         "{wildcards.architecture}, {wildcards.stage}: running shard {wildcards.shard} of round {wildcards.round}"
     shell:
@@ -127,19 +139,21 @@ rule collect_trials:
         shards=lambda wildcards: study.shard_paths(
             wildcards.architecture, wildcards.stage, study.rounds(wildcards.stage)
         ),
-        previous=lambda wildcards: study.previous_trials(wildcards.architecture, wildcards.stage, 0),
+        previous=lambda wildcards: study.previous_trials(
+            wildcards.architecture, wildcards.stage, 0
+        ),
     output:
         trials=paths.TRIALS,
         summary=paths.STAGE_SUMMARY,
-    params:
-        code=code_of("collect_trials"),
     log:
         "results/logs/{architecture}/{stage}/collect_trials.log",
+    conda:
+        "../envs/core.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../envs/core.yaml"
+    params:
+        code=code_of("collect_trials"),
     message:
         "{wildcards.architecture}, {wildcards.stage}: collecting the trials"
     shell:

@@ -5,18 +5,18 @@ rule prepare_backbone:
     output:
         directory=directory(paths.BACKBONE),
         manifest=paths.BACKBONE_MANIFEST,
-    params:
-        settings=lambda wildcards: study.backbone_settings(wildcards.backbone),
-        seed=study.configuration.study.seed,
-        code=code_of("prepare_backbone"),
     log:
         "results/logs/prepare_backbone/{backbone}.log",
+    conda:
+        "../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        "../envs/training.yaml"
+    params:
+        settings=lambda wildcards: study.backbone_settings(wildcards.backbone),
+        seed=study.configuration.study.seed,
+        code=code_of("prepare_backbone"),
     message:
         "Preparing the encoder {wildcards.backbone}"
     shell:
@@ -34,19 +34,20 @@ rule tokenize_examples:
     output:
         texts=paths.TOKEN_TEXTS,
         rows=paths.TOKEN_EXAMPLES,
-    params:
-        code=code_of("tokenize_examples"),
     log:
         "results/logs/tokenize_examples/{backbone}.{task}.{split}.log",
+    conda:
+        "../envs/training.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        "../envs/training.yaml"
+    params:
+        code=code_of("tokenize_examples"),
     message:
         "Tokenising the {wildcards.split} examples of {wildcards.task} for {wildcards.backbone}"
     shell:
-        "python -m evidence_hpo.steps.tokenize_examples --examples {input.examples} --criteria {input.criteria}"
+        "python -m evidence_hpo.steps.tokenize_examples --task {wildcards.task} --examples {input.examples}"
+        " --criteria {input.criteria}"
         " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
         " --code {params.code} --log {log}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import matplotlib
 import networkx
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
@@ -83,26 +84,48 @@ def by_stage(graph: networkx.DiGraph[int], stages: Sequence[str]) -> Callable[[i
 
 
 def fold_graph(graph: networkx.DiGraph[int], key: Callable[[int], Key]) -> networkx.DiGraph[Key]:
-    """Return the graph with all nodes of equal key as one; ``jobs`` counts them. Edges within a node are dropped."""
+    """Return the graph with all nodes of equal key as one; ``jobs`` counts them, ``first`` is the first one's place.
+
+    Dependencies that follow from others are left out, so that what is drawn can be followed; the target `all` too.
+    """
+    order = [node for node in networkx.lexicographical_topological_sort(graph) if key(node) != ("all",)]
+    counts = Counter(key(node) for node in order)
+    first: dict[Key, int] = {}
+    for place, node in enumerate(order):
+        first.setdefault(key(node), place)
     folded: networkx.DiGraph[Key] = networkx.DiGraph()
-    counts = Counter(key(node) for node in graph)
     for name in sorted(counts):
-        folded.add_node(name, jobs=counts[name])
-    folded.add_edges_from(sorted({(key(a), key(b)) for a, b in graph.edges if key(a) != key(b)}))
-    return folded
+        folded.add_node(name, jobs=counts[name], first=first[name])
+    edges = {(key(a), key(b)) for a, b in graph.edges if key(a) != key(b)}
+    folded.add_edges_from(sorted(edge for edge in edges if ("all",) not in edge))
+    return _reduced(folded)
+
+
+def _reduced(graph: networkx.DiGraph[Key]) -> networkx.DiGraph[Key]:
+    """Return the graph without edges that follow from others; rounds make cycles, whose edges all stay."""
+    condensed = networkx.condensation(graph)
+    component: dict[Key, int] = condensed.graph["mapping"]
+    kept = set(networkx.transitive_reduction(condensed).edges)
+    reduced: networkx.DiGraph[Key] = networkx.DiGraph()
+    reduced.add_nodes_from(graph.nodes(data=True))
+    for a, b in graph.edges:
+        if component[a] == component[b] or (component[a], component[b]) in kept:
+            reduced.add_edge(a, b)
+    return reduced
 
 
 def _layers(graph: networkx.DiGraph[Key]) -> list[list[Key]]:
-    """Return the nodes in layers; rules that feed each other in rounds (propose, run) break into two layers."""
-    order = networkx.condensation(graph)
-    members: dict[int, set[Key]] = {number: order.nodes[number]["members"] for number in order}
+    """Return the nodes in layers; rules that feed each other in rounds (propose, run) come below each other."""
+    condensed = networkx.condensation(graph)
     layers: list[list[Key]] = []
-    for generation in networkx.topological_generations(order):
-        names = sorted(name for component in generation for name in members[component])
-        cyclic = {name for component in generation if len(members[component]) > 1 for name in members[component]}
-        layers.append([name for name in names if name not in cyclic])
-        layers += [[name] for name in sorted(cyclic)]
-    return [layer for layer in layers if layer]
+    for generation in networkx.topological_generations(condensed):
+        groups = [
+            sorted(condensed.nodes[number]["members"], key=lambda name: graph.nodes[name]["first"])
+            for number in generation
+        ]
+        for depth in range(max(map(len, groups))):
+            layers.append(sorted(group[depth] for group in groups if len(group) > depth))
+    return layers
 
 
 def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
@@ -112,7 +135,7 @@ def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
 
         def centre(name: Key) -> tuple[float, Key]:
             placed = [positions[other][0] for other in graph.predecessors(name) if other in positions]
-            return (sum(placed) / len(placed) if placed else 0.0, name)
+            return (sum(placed) / len(placed) if placed else 0.0, name[::-1])
 
         for column, name in enumerate(sorted(layer, key=centre)):
             positions[name] = (column - (len(layer) - 1) / 2, -float(row))
@@ -121,27 +144,27 @@ def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
 
 def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
     """Draw a folded graph as SVG: dependencies above, number of jobs in each box. Same graph, same bytes."""
-    positions = _positions(networkx.transitive_reduction(graph) if networkx.is_directed_acyclic_graph(graph) else graph)
+    positions = _positions(graph)
     columns = [x for x, _ in positions.values()]
     rows = [y for _, y in positions.values()]
     width, height = max(columns) - min(columns) + 1, max(rows) - min(rows) + 1
-    figure = Figure(figsize=(1.75 * width + 0.5, 0.85 * height + 0.7))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 0.95))
+    figure = Figure(figsize=(1.75 * width + 0.5, 0.85 * height + 0.6))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 - 0.45 / (0.85 * height + 0.6)))
     for source, target in graph.edges:
-        (x0, y0), (x1, y1) = positions[source], positions[target]
-        arrow = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 14, "shrinkB": 14}
-        axes.annotate("", (x1, y1), (x0, y0), arrowprops=arrow, zorder=1)
+        arrow = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 18, "shrinkB": 18}
+        axes.annotate("", positions[target], positions[source], arrowprops=arrow, zorder=1)
     for name, (x, y) in positions.items():
-        box = FancyBboxPatch(
-            (x - 0.43, y - 0.24), 0.86, 0.48, boxstyle="round,pad=0,rounding_size=0.08", fc="#eef4fb", ec="#31688e"
-        )
-        axes.add_patch(box)
         jobs = graph.nodes[name]["jobs"]
-        lines = [*name, f"{jobs} jobs"] if jobs > 1 else list(name)
-        axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=7.5, color="#1f2933", zorder=3)
+        _box(axes, x, y, [*name, f"{jobs} jobs"] if jobs > 1 else list(name))
     axes.set_xlim(min(columns) - 0.6, max(columns) + 0.6)
     axes.set_ylim(min(rows) - 0.5, max(rows) + 0.5)
     axes.axis("off")
-    figure.suptitle(title, fontsize=10, y=0.99, color="#1f2933")
+    figure.text(0.5, 1.0 - 0.25 / (0.85 * height + 0.6), title, ha="center", va="center", fontsize=10, color="#1f2933")
     with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}), atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")
+
+
+def _box(axes: Axes, x: float, y: float, lines: list[str]) -> None:
+    style = "round,pad=0,rounding_size=0.08"
+    axes.add_patch(FancyBboxPatch((x - 0.43, y - 0.29), 0.86, 0.58, boxstyle=style, fc="#eef4fb", ec="#31688e"))
+    axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=7.5, color="#1f2933", zorder=3)

@@ -68,7 +68,8 @@ def atomic_directory(target: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        for path in (temporary, *temporary.rglob("*")):  # some libraries write files that only their owner can read
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
         if target.exists():
             shutil.rmtree(target)
         temporary.replace(target)
@@ -171,6 +172,9 @@ def digest_file(path: Path) -> str:
 
 
 def digest_directory(path: Path) -> str:
-    """Return one SHA-256 over the relative names and contents of all files below ``path``."""
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    """Return one SHA-256 over the relative names and contents of all files below ``path``.
+
+    The time stamp that Snakemake leaves in a directory output is not content.
+    """
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != ".snakemake_timestamp")
     return digest_json({file.relative_to(path).as_posix(): digest_file(file) for file in files})

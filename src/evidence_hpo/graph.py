@@ -15,6 +15,7 @@ from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices
 from evidence_hpo.paths import TASKS
+from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
 
 __all__ = ["SEARCH_SPLITS", "StudyGraph"]
 
@@ -177,6 +178,17 @@ class StudyGraph:
         """Return the values of the parameters that are not searched."""
         return self.configuration.training.parameters.model_dump_json()
 
+    def narrowing_settings(self, stage: str) -> str:
+        """Return how a stage's space is narrowed."""
+        return self.stages[stage].narrowing.model_dump_json()
+
+    def proposal_settings(self, architecture: str, stage: str, round_: int) -> str:
+        """Return the settings of one round."""
+        configuration = self.configuration
+        return ProposalSettings.of_round(
+            configuration.study, configuration.training, configuration.search, architecture, stage, round_
+        ).model_dump_json()
+
     # --- retrain and evaluation --------------------------------------------------------------------------------
 
     def retrain_records(self, architecture: str) -> list[str]:
@@ -195,17 +207,35 @@ class StudyGraph:
             for seed in range(self.configuration.retrain.final_seeds)
         ]
 
-    def retrain_epochs(self) -> int:
-        """Return the epochs of a retrained model."""
-        return self.configuration.retrain.epochs or self.stages[self.last_stage].epochs
+    def retrain_settings(self) -> str:
+        """Return the settings of a retrained model."""
+        study, retrain = self.configuration.study, self.configuration.retrain
+        return RetrainRunSettings(study=study.name, seed=study.seed, epochs=retrain.epochs).model_dump_json()
 
-    def example_paths(self, architecture: str) -> list[str]:
-        """Return the examples of all splits, which floors are fitted and scored on."""
-        return [
-            paths.EXAMPLES.format(task=task, split=split)
-            for task in self.tasks(architecture)
-            for split in (*SEARCH_SPLITS, "test")
-        ]
+    def example_paths(self, architecture: str, split: str) -> list[str]:
+        """Return the examples of one split, which floors are fitted or scored on: criteria before evidence."""
+        return [paths.EXAMPLES.format(task=task, split=split) for task in self.tasks(architecture)]
+
+    def stage_paths(self, pattern: str, architecture: str) -> list[str]:
+        """Return one path for each stage, in order."""
+        return [pattern.format(architecture=architecture, stage=stage) for stage in self.stages]
+
+    def all_stage_paths(self, pattern: str) -> list[str]:
+        """Return one path for each stage of each architecture."""
+        return [path for architecture in self.architectures for path in self.stage_paths(pattern, architecture)]
+
+    # --- reports -----------------------------------------------------------------------------------------------
+
+    def figures(self) -> list[str]:
+        """Return all figures of the study."""
+        found = [paths.RULEGRAPH, paths.DAG]
+        for architecture in self.architectures:
+            for pattern, names in (
+                (paths.SEARCH_FIGURE, paths.SEARCH_FIGURES),
+                (paths.EVALUATION_FIGURE, paths.EVALUATION_FIGURES),
+            ):
+                found += [pattern.format(architecture=architecture, figure=name) for name in names]
+        return found
 
     @property
     def threads(self) -> int:

@@ -17,6 +17,8 @@ def open_log(path: Path) -> None:
     """Send all further events of this process to ``path`` as well."""
     global _log
     path.parent.mkdir(parents=True, exist_ok=True)
+    if _log is not None:
+        _log.close()
     _log = path.open("w", encoding="utf-8", buffering=1)
 
 

@@ -8,14 +8,27 @@ __all__ = [
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
+    "CORPUS_ANNOTATIONS",
+    "CORPUS_POSTS",
+    "CORPUS_REPORT",
     "CRITERIA",
+    "DAG",
     "EVALUATION",
+    "EVALUATION_FIGURE",
+    "EVALUATION_FIGURES",
+    "EVALUATION_PREDICTIONS",
     "EVALUATION_REPORT",
+    "EVALUATION_REPORT_TEXT",
     "EXAMPLES",
+    "FINAL_MODEL",
     "FINAL_RECORD",
     "PROPOSALS",
+    "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
+    "RULEGRAPH",
+    "SEARCH_FIGURE",
+    "SEARCH_FIGURES",
     "SELECTED",
     "SHARD",
     "SPACE",
@@ -69,6 +82,14 @@ EVALUATION_PREDICTIONS = "results/{architecture}/evaluation/predictions.parquet"
 EVALUATION_REPORT = "results/evaluation_report.json"
 EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 STUDY_SUMMARY = "results/study_summary.json"
+
+# --- figures ---------------------------------------------------------------------------------------------------
+RULEGRAPH = "results/reports/rulegraph.svg"
+DAG = "results/reports/dag.svg"
+SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
+SEARCH_FIGURES = ("history", "importance", "curves", "slices")
+EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
+EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""

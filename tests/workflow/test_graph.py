@@ -33,7 +33,7 @@ READERS_OF_THE_TEST_SPLIT = {"build_examples", "tokenize_examples", "evaluate"}
 def graph(request: pytest.FixtureRequest, tmp_path: Path) -> networkx.DiGraph[int]:
     study = make_study(tmp_path, {})
     arguments = ["--configfile", str(request.param)] if request.param else []
-    return read_job_graph(study.run(*arguments, "--forceall", "--dag").stdout)
+    return read_job_graph(study.run(*arguments, "--forceall", "--dag", "dot").stdout)
 
 
 def test_test_split_reaches_no_search_and_no_training(graph: networkx.DiGraph[int]) -> None:

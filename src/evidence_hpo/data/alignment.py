@@ -81,9 +81,9 @@ def align_annotations(posts: pd.DataFrame, annotations: pd.DataFrame, threshold:
     texts = dict(zip(posts["post_id"], posts["text"], strict=True))
     found: dict[tuple[str, str], Alignment] = {}
     for post_id, group in annotations.groupby("post_id", sort=True):
-        post = _Post(texts[post_id])
+        post = _Post(texts[str(post_id)])
         for sentence in group["sentence_text"].unique():
-            found[post_id, sentence] = _align(post, sentence, threshold)
+            found[str(post_id), sentence] = _align(post, sentence, threshold)
     pairs = zip(annotations["post_id"], annotations["sentence_text"], strict=True)
     alignments = [found[pair] for pair in pairs]
     return annotations.assign(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evidence_hpo.data.problems import listed
@@ -35,7 +36,7 @@ def describe_corpus(
         source: Where the corpus came from.
     """
     posts = corpus.posts
-    words = posts["text"].str.split().str.len()
+    words = np.asarray([len(text.split()) for text in posts["text"]])
     annotated = set(annotations["post_id"])
     with_evidence = set(annotations.loc[annotations["status"] == 1, "post_id"])
     unaligned = annotations[annotations["alignment"] == "none"]

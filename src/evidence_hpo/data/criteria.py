@@ -23,46 +23,46 @@ DSM5_CRITERIA: tuple[Criterion, ...] = (
     Criterion(
         "DEPRESSED_MOOD",
         "Depressed mood",
-        "The writer feels sad, low, empty or hopeless for most of the day.",
+        "Sad, low, empty or hopeless mood for most of the day.",
     ),
     Criterion(
         "ANHEDONIA",
         "Loss of interest or pleasure",
-        "The writer has lost interest or pleasure in hobbies, friends and other things once enjoyed.",
+        "No interest, joy or pleasure in hobbies, friends and things once enjoyed.",
     ),
     Criterion(
         "APPETITE_CHANGE",
         "Change of appetite or weight",
-        "The writer eats much less or much more than usual, or loses or gains weight.",
+        "Loss or increase of appetite, eating too little or too much, change of weight.",
     ),
     Criterion(
         "SLEEP_ISSUES",
         "Sleep problems",
-        "The writer sleeps badly, lies awake at night, or sleeps far too long.",
+        "Bad sleep, lying awake at night, or sleeping far too long.",
     ),
     Criterion(
         "PSYCHOMOTOR",
         "Restlessness or slowing",
-        "The writer is visibly restless and cannot sit still, or moves and speaks slowly.",
+        "Restless, unable to sit still, or moving and speaking slowly.",
     ),
     Criterion(
         "FATIGUE",
         "Fatigue or loss of energy",
-        "The writer is tired and without energy, so that small tasks become exhausting.",
+        "Tired, exhausted by small chores, without energy or strength.",
     ),
     Criterion(
         "WORTHLESSNESS",
         "Worthlessness or guilt",
-        "The writer feels worthless, like a burden, or guilty about small mistakes.",
+        "Feeling worthless, guilty, ashamed, a failure or a burden.",
     ),
     Criterion(
         "COGNITIVE_ISSUES",
         "Trouble thinking or concentrating",
-        "The writer finds it hard to think, concentrate, remember or make decisions.",
+        "Trouble to think, concentrate, remember or make decisions.",
     ),
     Criterion(
         "SUICIDAL_THOUGHTS",
         "Thoughts of death or suicide",
-        "The writer thinks about death or suicide, or no longer wants to live.",
+        "Thoughts about death or suicide, or a wish to no longer live.",
     ),
 )

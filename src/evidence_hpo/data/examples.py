@@ -97,7 +97,7 @@ def build_criteria_examples(
                 "label": annotations["status"].astype(int).tolist(),
             }
         )
-    return Examples(_finished(frame.assign(spans=[[] for _ in range(len(frame))])), [])
+    return Examples(_finished(frame, [[]] * len(frame)), [])
 
 
 def build_evidence_examples(
@@ -116,7 +116,7 @@ def build_evidence_examples(
     aligned = positives[positives["start"].notna()]
     spans = _spans_by_pair(aligned)
     with_evidence = set(_pair_ids(positives))
-    explicit = set(_pair_ids(annotations[annotations["status"] == 0])) - with_evidence
+    explicit = set(_pair_ids(annotations[annotations["status"] == 0]))
     frame = _all_pairs(posts, criteria)
     ids = frame["example_id"].tolist()
     null_ids = [example_id for example_id in ids if example_id not in with_evidence]
@@ -125,9 +125,9 @@ def build_evidence_examples(
         null_ids = sorted(null_ids, key=lambda i: (i not in explicit, _rank(i, seed)))[:quota]
     kept = set(null_ids) | set(spans)
     frame = frame[frame["example_id"].isin(kept)]
-    own = [[{"start": start, "end": end} for start, end in spans.get(i, [])] for i in frame["example_id"]]
-    frame = frame.assign(spans=own, label=[int(bool(found)) for found in own])
-    return Examples(_finished(frame), sorted(with_evidence - set(spans)))
+    own = [spans.get(example_id, []) for example_id in frame["example_id"]]
+    frame = frame.assign(label=[int(bool(found)) for found in own])
+    return Examples(_finished(frame, own), sorted(with_evidence - set(spans)))
 
 
 def merge_spans(spans: Iterable[Span]) -> list[Span]:
@@ -168,9 +168,11 @@ def _rank(example_id: str, seed: int) -> str:
     return hashlib.sha256(f"{seed}|{example_id}".encode()).hexdigest()
 
 
-def _finished(frame: pd.DataFrame) -> pd.DataFrame:
-    columns = ["example_id", "post_id", "criterion", "text", "label", "spans"]
-    return frame[columns].sort_values("example_id", ignore_index=True)
+def _finished(frame: pd.DataFrame, spans: Sequence[Sequence[Span]]) -> pd.DataFrame:
+    structs = [[{"start": start, "end": end} for start, end in own] for own in spans]
+    frame = frame[["example_id", "post_id", "criterion", "text", "label"]]
+    frame = frame.assign(spans=pd.Series(structs, index=frame.index, dtype=object))
+    return frame.sort_values("example_id", ignore_index=True)
 
 
 def log_examples(task: str, examples: Examples) -> None:

@@ -1,26 +1,26 @@
 """Tables of a Hugging Face data set, or of a local folder that `datasets` can load.
 
-The two "splits" posts and annotations have different columns, so a plain ``load_dataset`` fails when it casts the second
-to the features of the first. Here `datasets` only finds and fetches the files of each split; they are then read
+The two "splits" posts and annotations have different columns, so a plain ``load_dataset`` fails when it casts the
+second to the features of the first. Here `datasets` only finds and fetches the files of each split; they are then read
 like any other file. That also keeps ids and texts such as ``007`` or ``NA`` what they are, and no second copy of the
 texts is left in its Arrow cache. Data sets that need code of their own are refused by `datasets` itself.
 """
 
 from __future__ import annotations
 
+import importlib
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.data import HubSourceSettings
 from evidence_hpo.data.problems import Problems
 from evidence_hpo.errors import DataError
-
-if TYPE_CHECKING:
-    from datasets import DatasetBuilder
 
 __all__ = ["HubTables", "fetch_tables"]
 
@@ -42,16 +42,12 @@ def fetch_tables(settings: HubSourceSettings) -> HubTables:
     Raises:
         DataError: The data set cannot be reached, is gated, has no such revision or splits, or is no data set.
     """
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     if not Path(settings.dataset).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", settings.dataset):
         raise DataError(f"{settings.dataset}: no such folder, nor the name of a Hugging Face data set (owner/name)")
     try:
         files = {name: _files_of(settings, name) for name in (settings.posts_split, settings.annotations_split)}
         _check_found(settings, files)
-        manager = datasets.DownloadManager(record_checksums=False)
+        manager = _library().DownloadManager(record_checksums=False)
         local = {name: [Path(path) for path in manager.download(urls)] for name, urls in files.items()}
     except DataError:
         raise
@@ -66,12 +62,19 @@ def fetch_tables(settings: HubSourceSettings) -> HubTables:
     )
 
 
-def _builder(settings: HubSourceSettings, name: str | None = None) -> DatasetBuilder:
-    import datasets
+@cache
+def _library() -> Any:
+    """Return `datasets`, made quiet; it is imported late, because no other source needs it."""
+    datasets = importlib.import_module("datasets")
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    return datasets
 
+
+def _builder(settings: HubSourceSettings, name: str | None = None) -> Any:
     # A revision means nothing for a folder, and `datasets` says so with an error.
     revision = None if Path(settings.dataset).is_dir() else settings.revision
-    return datasets.load_dataset_builder(settings.dataset, name, revision=revision)
+    return _library().load_dataset_builder(settings.dataset, name, revision=revision)
 
 
 def _files_of(settings: HubSourceSettings, split: str) -> list[str]:
@@ -123,8 +126,8 @@ def _explained(settings: HubSourceSettings, error: Exception) -> str:
         return f"{name}: no revision '{settings.revision}'; data.corpus.hub.revision must be a commit, tag or branch"
     if isinstance(error, ConnectionError) or "offline" in text or "connection" in text or "timeout" in text:
         return (
-            f"{name}: the Hugging Face hub cannot be reached; check the network and HF_HUB_OFFLINE, or download it where "
-            f"there is one with 'hf download --repo-type dataset {name} --local-dir FOLDER' and name the folder"
+            f"{name}: the Hugging Face hub cannot be reached; check the network and HF_HUB_OFFLINE, or download it "
+            f"elsewhere with 'hf download --repo-type dataset {name} --local-dir FOLDER' and name the folder"
         )
     if "notfound" in text or "doesn't exist" in text:
         return f"{name}: no such data set, or private; check the name, log in with 'hf auth login' (or set HF_TOKEN)"

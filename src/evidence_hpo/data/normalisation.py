@@ -15,8 +15,8 @@ _SPELLINGS = {
     # Zero-width characters, byte order marks and soft hyphens are invisible.
     **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),
 }
-# Plain ASCII maps one to one; a white-space run becomes one space; anything else goes by character and its marks.
-_PARTS = re.compile(r"(?P<plain>[!-_a-~]+)|(?P<space>\s+)|(?P<other>.)", re.DOTALL)
+# Plain ASCII words with single spaces map one to one; another white-space run becomes one space; anything else goes by character and its marks.
+_PARTS = re.compile(r"(?P<plain>[!-_a-~]+(?: [!-_a-~]+)*)|(?P<space>\s+)|(?P<other>.)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def normalise(text: str) -> NormalisedText:
         end = match.end()
         if match["plain"] is not None:
             # A combining mark after the run belongs to its last character.
-            if end < length and unicodedata.combining(text[end]):
+            if _marks_end(text, end) > end:
                 end -= 1
             if end > position:
                 pieces.append(text[position:end].lower())
@@ -65,7 +65,7 @@ def normalise(text: str) -> NormalisedText:
             _append_space(pieces, starts, ends, position, end)
             position = end
             continue
-        end = _cluster_end(text, position)
+        end = _marks_end(text, position + 1)
         for character in _reduced(text[position:end]):
             if character.isspace():
                 _append_space(pieces, starts, ends, position, end)
@@ -92,10 +92,16 @@ def _append_space(pieces: list[str], starts: list[int], ends: list[int], start: 
     ends.append(end)
 
 
-def _cluster_end(text: str, start: int) -> int:
-    end = start + 1
-    while end < len(text) and unicodedata.combining(text[end]):
-        end += 1
+def _marks_end(text: str, position: int) -> int:
+    """Return the offset after the combining marks at ``position``, with invisible characters among them."""
+    end = position
+    while position < len(text):
+        combining = unicodedata.combining(text[position])
+        if not combining and _SPELLINGS.get(text[position]) != "":
+            break
+        position += 1
+        if combining:
+            end = position
     return end
 
 

@@ -22,6 +22,8 @@ ANNOTATION_COLUMNS = ("post_id", "sentence_id", "sentence_text", "DSM5_symptom",
 
 _WITHOUT_SYMPTOM = 0.25
 _LONG = 0.065
+_NEUTRAL = (3, 7)
+_NEUTRAL_LONG = (54, 64)
 _ANNOTATIONS = {1: 0.15, 2: 0.35, 3: 0.30, 4: 0.20}
 _POSITIVE = 0.52
 _CROSS = 0.12
@@ -120,7 +122,7 @@ def _plan_single(draw: Draw, labels: list[tuple[str, int]], used: set[str]) -> _
 
 def _compose(draw: Draw, planned: list[_Planned]) -> tuple[list[str], list[int]]:
     """The sentences of a post, and the place of each planned sentence among them."""
-    neutral = draw.between(58, 72) if draw.chance(_LONG) else draw.between(5, 10)
+    neutral = draw.between(*(_NEUTRAL_LONG if draw.chance(_LONG) else _NEUTRAL))
     total = neutral + len(planned)
     places = draw.sample(range(total), len(planned))
     sentences = [neutral_sentence(draw) for _ in range(total)]

@@ -1,7 +1,8 @@
 """Sentences of the synthetic sample corpus: constructions in which word order, not the words, decides the status.
 
 A *construction* is a list of pairs of templates with the same words: the first of a pair says that the writer has the
-symptom, the second says that the writer does not (another person has it, it is over, it is denied, supposed or reported).
+symptom, the second says that the writer does not (another person has it, it is over, denied,
+supposed or reported).
 `{P}` is a phrase of the symptom, `{Q}` a phrase of its absence. Only the *direct* sentences differ in their words.
 """
 

@@ -91,7 +91,7 @@ def _hub(settings: CorpusSettings) -> RawCorpus:
     if not local and not re.fullmatch(r"[0-9a-f]{40}", hub.revision):
         log_event(
             "unpinned_revision",
-            f"data.corpus.hub.revision: '{hub.revision}' can move; pin the commit {fetched.commit or 'of the data set'}",
+            f"data.corpus.hub.revision: '{hub.revision}' can move; pin {fetched.commit or 'a commit'}",
             level="warning",
         )
     names = (f"{hub.dataset} {hub.posts_split}", f"{hub.dataset} {hub.annotations_split}")

@@ -82,7 +82,7 @@ def _stratified(
 
 
 def _label_matrix(ids: Sequence[str], annotations: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return for each post whether it has evidence, and explicit negatives, of each criterion, [posts, 2 x criteria]."""
+    """Return for each post whether it has negatives, and evidence, of each criterion, [posts, 2 x criteria]."""
     criteria = sorted(set(annotations["criterion"]))
     row = {post_id: number for number, post_id in enumerate(ids)}
     column = {criterion: number for number, criterion in enumerate(criteria)}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["stratify", "stable_order"]
+__all__ = ["stable_order", "stratify"]
 
 
 def stable_order(keys: Sequence[str], seed: int) -> NDArray[np.int64]:

@@ -100,8 +100,8 @@ def _check_duplicates(annotations: pd.DataFrame, name: str, problems: Problems) 
     twice = annotations.duplicated(pair, keep=False) & complete
     ways = annotations[annotations["status"] >= 0].groupby(pair)["status"].nunique()
     clashing = {key for key, count in ways.items() if count > 1}
-    contradicted = pd.Series([key in clashing for key in zip(*(annotations[c] for c in pair), strict=True)], dtype=bool)
-    contradicted.index = annotations.index
+    keys = zip(annotations["sentence_id"], annotations["criterion"], strict=True)
+    contradicted = pd.Series([key in clashing for key in keys], annotations.index, dtype=bool)
     what = "one sentence has both status 0 and 1 for one criterion"
     _add(problems, name, annotations, twice & contradicted, what, pair, "keep one of the rows")
     what = "duplicate annotation (sentence_id, criterion)"
@@ -127,6 +127,8 @@ def _check_ids(frame: pd.DataFrame, column: str, name: str, problems: Problems) 
     values = frame[column].fillna("").astype(str)
     spaced = (values != values.str.strip()) & ~missing
     _add(problems, name, frame, spaced, f"{column} with spaces around it", column, "remove them")
+    hidden = pd.Series([not value.isprintable() for value in values], frame.index, dtype=bool) & ~spaced & ~missing
+    _add(problems, name, frame, hidden, f"{column} with control characters", column, "remove them")
 
 
 def _check_texts(frame: pd.DataFrame, column: str, key: str, name: str, problems: Problems) -> None:

@@ -80,7 +80,8 @@ def assess(
         "calibration": _calibration(model) if scorer.task == "criteria" else None,
         "floors": [_floor(floor, rivals[floor.name], model, headline, settings.confidence) for floor in floors],
     }
-    warnings = [*_collapse(scorer, seeds, model, headline), *_not_above(scorer, report["floors"])]
+    warnings = [*_collapse(scorer, seeds, model, headline), *_chance(scorer, report["metrics"][headline])]
+    warnings += _not_above(scorer, report["floors"])
     return Assessment(report, warnings, {"model": model.draws(headline, scorer.objective)})
 
 
@@ -179,6 +180,18 @@ def _collapse(scorer: Scorer, seeds: Sequence[int], model: _Contender, strategy:
         message = f"{scorer.task}: the model of seed {seed} {what} for all {rows} test examples: it has collapsed."
         warnings.append({"code": "collapsed", "task": scorer.task, "message": message})
     return warnings
+
+
+def _chance(scorer: Scorer, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Warn of probabilities that rank like a coin: such a model can still beat the majority class in macro-F1."""
+    area = metrics.get("roc_auc")
+    if area is None or area["low"] > 0.5:
+        return []
+    message = (
+        f"{scorer.task}: the model ranks examples no better than chance: roc_auc {area['mean']:.3f}, interval "
+        f"{area['low']:.3f} to {area['high']:.3f}."
+    )
+    return [{"code": "chance", "task": scorer.task, "message": message}]
 
 
 def _not_above(scorer: Scorer, floors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

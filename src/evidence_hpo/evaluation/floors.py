@@ -22,7 +22,7 @@ from evidence_hpo.evaluation.predictions import Predictions, Span
 from evidence_hpo.evaluation.thresholds import DEFAULT_NULL_THRESHOLD, tune_criteria, tune_evidence
 from evidence_hpo.training.metrics import criteria_metrics
 
-__all__ = ["REGULARISATION", "Floor", "criteria_floors", "evidence_floors", "sentence_spans"]
+__all__ = ["REGULARISATION", "Floor", "criteria_floors", "evidence_floors", "floors_of", "sentence_spans"]
 
 REGULARISATION = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Inverse strengths of the logistic regression's L2 penalty; the validation split chooses."""
@@ -39,6 +39,18 @@ class Floor:
     method: str
     """How it works and what was chosen on which split, in one sentence."""
     predictions: Predictions
+
+
+def floors_of(task: str, examples: Mapping[str, pd.DataFrame], criteria: Sequence[Mapping[str, str]]) -> list[Floor]:
+    """Return the floors of a task.
+
+    Args:
+        task: criteria or evidence.
+        examples: Split -> examples of the task.
+        criteria: Id and text of each criterion.
+    """
+    parts = (examples["train"], examples["validation"], examples["test"])
+    return criteria_floors(*parts) if task == "criteria" else evidence_floors(*parts, criteria)
 
 
 # --- criteria --------------------------------------------------------------------------------------------------

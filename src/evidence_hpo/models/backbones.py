@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
+from transformers.utils import logging
 
 from evidence_hpo.errors import DataError
 
-__all__ = ["encoder_options", "load_encoder", "max_positions"]
+__all__ = ["encoder_options", "load_encoder", "max_positions", "quiet"]
 
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -36,6 +38,7 @@ def load_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
     Raises:
         DataError: The directory holds no encoder that the installed transformers can load, or weights are missing.
     """
+    quiet()
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         for name in _DROPOUTS:
@@ -51,7 +54,7 @@ def load_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
             output_loading_info=True,
             **encoder_options(config),
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0][:200]
         raise DataError(f"{directory}: not an encoder that can be loaded ({reason})") from error
     missing = sorted(report["missing_keys"]) + sorted(map(str, report.get("mismatched_keys", ())))
@@ -61,8 +64,14 @@ def load_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
             f"{directory}: {len(missing)} weights of a {config.model_type} encoder are missing or of another shape, "
             f"the first is {missing[0]}; is config.json the one of these weights?"
         )
-    encoder: PreTrainedModel = model.eval()
+    encoder: PreTrainedModel = model.train(False)
     return encoder
+
+
+def quiet() -> None:
+    """Keep the library's progress bars, and its reports about dropped heads, out of standard error."""
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
@@ -73,8 +82,8 @@ def encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
     """
     if type(config) not in MODEL_MAPPING:
         raise DataError(f"model type '{config.model_type}' has no encoder in transformers")
-    encoder = MODEL_MAPPING[type(config)]
-    known = inspect.signature(encoder.__init__).parameters
+    encoder = cast("type[PreTrainedModel]", MODEL_MAPPING[type(config)])
+    known = inspect.signature(encoder).parameters
     return {"add_pooling_layer": False} if "add_pooling_layer" in known else {}
 
 

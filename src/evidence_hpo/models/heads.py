@@ -40,4 +40,5 @@ class GatedFusion(nn.Module):
     def forward(self, tokens: Tensor, text: Tensor) -> Tensor:
         """Fuse ``text`` [n, hidden] into ``tokens`` [n, length, hidden] -> [n, length, hidden]."""
         gate = torch.sigmoid(self.gate_token(tokens) + self.gate_text(text).unsqueeze(1))
-        return tokens + gate * self.value(text).unsqueeze(1)
+        fused: Tensor = tokens + gate * self.value(text).unsqueeze(1)
+        return fused

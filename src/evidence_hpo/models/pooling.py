@@ -30,4 +30,5 @@ class Pooling(nn.Module):
             return tokens.masked_fill(~present, float("-inf")).amax(dim=1)
         assert self.score is not None
         weights = self.score(tokens).float().masked_fill(~present, float("-inf")).softmax(dim=1)
-        return (tokens * weights.to(tokens.dtype)).sum(dim=1)
+        pooled: Tensor = (tokens * weights.to(tokens.dtype)).sum(dim=1)
+        return pooled

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import AutoTokenizer, DebertaV2Config, DebertaV2Model, PreTrainedModel, PreTrainedTokenizerFast
 
 from evidence_hpo.config.backbones import FolderBackbone, HubBackbone, ScratchBackbone
 from evidence_hpo.errors import DataError
 from evidence_hpo.logs import log_event
-from evidence_hpo.models.backbones import load_encoder, max_positions
+from evidence_hpo.models.backbones import load_encoder, max_positions, quiet
 from evidence_hpo.models.pretraining import PretrainingTokens, pretrain
 from evidence_hpo.models.sources import check_folder, fetch_snapshot
 from evidence_hpo.tokens.vocabulary import SPECIAL_TOKENS, train_tokenizer
@@ -37,6 +39,7 @@ def prepare(
     Raises:
         DataError: The source is missing, cannot be reached, or is no encoder with a fast tokeniser.
     """
+    quiet()
     if isinstance(settings, ScratchBackbone):
         model, tokenizer, origin = _scratch(settings, seed, posts)
     else:
@@ -50,7 +53,7 @@ def prepare(
         "layers": model.config.num_hidden_layers,
         "hidden": model.config.hidden_size,
         "max_positions": longest,
-        "vocabulary": model.get_input_embeddings().num_embeddings,
+        "vocabulary": _vocabulary(model),
         "parameters": sum(weight.numel() for weight in model.parameters()),
     }
 
@@ -66,10 +69,14 @@ def _existing(
         folder, origin, where = check_folder(settings), {}, f"backbone folder {settings.path}"
     tokenizer = _fast_tokenizer(folder, where)
     model = load_encoder(folder, dropout=0.1)
-    rows = model.get_input_embeddings().num_embeddings
+    rows = _vocabulary(model)
     if len(tokenizer) > rows:
         raise DataError(f"{where}: the tokeniser has {len(tokenizer)} tokens, the encoder embeds {rows}")
     return model, tokenizer, origin
+
+
+def _vocabulary(model: PreTrainedModel) -> int:
+    return cast("nn.Embedding", model.get_input_embeddings()).num_embeddings
 
 
 def _fast_tokenizer(folder: Path, where: str) -> PreTrainedTokenizerFast:
@@ -80,7 +87,7 @@ def _fast_tokenizer(folder: Path, where: str) -> PreTrainedTokenizerFast:
         raise DataError(f"{where}: the tokeniser cannot be read ({reason})") from error
     if not loaded.is_fast:
         raise DataError(
-            f"{where}: {type(loaded).__name__} has no fast version, which gives the character offsets; use another model"
+            f"{where}: {type(loaded).__name__} has no fast version (needed for character offsets); use another model"
         )
     missing = [name for name in ("cls_token", "sep_token", "pad_token") if getattr(loaded, name) is None]
     if missing:
@@ -88,10 +95,13 @@ def _fast_tokenizer(folder: Path, where: str) -> PreTrainedTokenizerFast:
     return _wrapped(loaded.backend_tokenizer, loaded.model_input_names, {n: getattr(loaded, n) for n in _SPECIAL})
 
 
-def _wrapped(backend: Tokenizer, inputs: Sequence[str], special: dict[str, str | None]) -> PreTrainedTokenizerFast:
+def _wrapped(backend: Tokenizer, inputs: Sequence[str], special: Mapping[str, str | None]) -> PreTrainedTokenizerFast:
     """Wrap a tokeniser so that it is read back from its tokenizer.json as it is, whatever its family."""
     known = {name: str(token) for name, token in special.items() if token is not None}
-    return PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=list(inputs), **known)
+    wrapped: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=backend, model_input_names=list(inputs), **known
+    )
+    return wrapped
 
 
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, longest: int, directory: Path) -> None:
@@ -113,17 +123,33 @@ def _scratch(
     names = {f"{token[1:-1].lower()}_token": token for token in SPECIAL_TOKENS}
     tokenizer = _wrapped(backend, ("input_ids", "token_type_ids", "attention_mask"), names)
     origin: dict[str, Any] = {}
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _one_thread():
         torch.manual_seed(seed)
-        model = DebertaV2Model(_scratch_config(settings, backend)).eval()
+        model = DebertaV2Model(_scratch_config(settings, backend)).train(False)
         if settings.pretraining_epochs:
             losses = _pretrained(model, backend, posts, settings.pretraining_epochs, seed)
             origin["pretraining"] = {"epochs": settings.pretraining_epochs, "losses": losses}
     return model, tokenizer, origin
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums over another number of threads give other weights."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def _scratch_config(settings: ScratchBackbone, backend: Tokenizer) -> DebertaV2Config:
     """Return a small DeBERTa-v3: disentangled relative attention, no absolute positions."""
+    relative: dict[str, Any] = {
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "position_buckets": min(64, settings.max_positions // 2),
+    }
     return DebertaV2Config(
         vocab_size=backend.get_vocab_size(),
         hidden_size=settings.hidden,
@@ -133,26 +159,26 @@ def _scratch_config(settings: ScratchBackbone, backend: Tokenizer) -> DebertaV2C
         max_position_embeddings=settings.max_positions,
         relative_attention=True,
         pos_att_type=["p2c", "c2p"],
-        share_att_key=True,
-        norm_rel_ebd="layer_norm",
-        position_buckets=min(64, settings.max_positions // 2),
         position_biased_input=False,
         type_vocab_size=2,  # tells criterion from text, which pretraining on posts alone cannot teach
+        # The usual 0.02 suits a width of 768; at 128 attention would start out blind and pretraining crawl.
+        initializer_range=settings.hidden**-0.5,
         layer_norm_eps=1e-7,
-        pad_token_id=backend.token_to_id("[PAD]"),
+        pad_token_id=SPECIAL_TOKENS.index("[PAD]"),
+        **relative,
     )
 
 
 def _pretrained(
     model: PreTrainedModel, backend: Tokenizer, posts: Sequence[str], epochs: int, seed: int
 ) -> list[float]:
-    special = tuple(backend.token_to_id(token) for token in SPECIAL_TOKENS)
+    index = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
     tokens = PretrainingTokens(
-        cls=backend.token_to_id("[CLS]"),
-        sep=backend.token_to_id("[SEP]"),
-        mask=backend.token_to_id("[MASK]"),
+        cls=index["[CLS]"],
+        sep=index["[SEP]"],
+        mask=index["[MASK]"],
         size=backend.get_vocab_size(),
-        special=special,
+        special=tuple(index.values()),
     )
     ids = [encoding.ids for encoding in backend.encode_batch(list(posts), add_special_tokens=False)]
     losses = pretrain(

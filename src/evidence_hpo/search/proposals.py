@@ -21,13 +21,13 @@ from evidence_hpo.search.records import (
     ProposedTrial,
     RungThreshold,
     TrialRecord,
-    configuration_digest,
 )
 from evidence_hpo.search.seeds import sampler_seed, trial_seed
+from evidence_hpo.search.selection import best_distinct
 from evidence_hpo.search.settings import ProposalSettings
 from evidence_hpo.search.spaces import Dimension, SearchSpace, is_active, parameters_of, resolve
 
-__all__ = ["best_distinct", "propose", "random_points", "sobol_points"]
+__all__ = ["propose", "random_points", "sobol_points"]
 
 Point = dict[str, Any]
 """The sampled parameters of one trial."""
@@ -62,7 +62,9 @@ def propose(
     first = settings.first_number + len(trials)
     rungs = rung_thresholds(settings.pruner, finished)
     for number, point in enumerate(_points(settings, space, finished, pending, missing), start=first):
-        trials.append(_trial(settings, number, point, resolve(settings.parameters, point, settings.architecture), rungs))
+        trials.append(
+            _trial(settings, number, point, resolve(settings.parameters, point, settings.architecture), rungs)
+        )
     return Proposals(
         trials=tuple(trials),
         **settings.model_dump(include=set(Proposals.model_fields) - {"runtime"}),
@@ -83,7 +85,7 @@ def _check(
     foreign = [trial for trial in finished if (trial.architecture, trial.stage) != (space.architecture, space.stage)]
     if foreign:
         raise DataError(f"trial {foreign[0].number} is of {foreign[0].architecture}/{foreign[0].stage}")
-    numbers = [trial.number for trial in (*finished, *pending)]
+    numbers = [trial.number for trial in finished] + [trial.number for trial in pending]
     if len(set(numbers)) != len(numbers):
         raise DataError(f"round {settings.round} of {settings.stage}: a trial is both finished and pending")
     if any(number >= settings.first_number for number in numbers):
@@ -99,21 +101,10 @@ def _trial(
     origin: Origin | None = None,
 ) -> ProposedTrial:
     seed = trial_seed(settings.study, settings.architecture, settings.stage, number, settings.seed)
-    return ProposedTrial(
-        number=number, seed=seed, sampled=sampled, parameters=parameters, rungs=rungs, origin=origin
-    )
+    return ProposedTrial(number=number, seed=seed, sampled=sampled, parameters=parameters, rungs=rungs, origin=origin)
 
 
 # --- round 0 of a narrowed stage -------------------------------------------------------------------------------
-
-
-def best_distinct(trials: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
-    """Return the best complete trials, no configuration twice; ties go to the lower number."""
-    complete = sorted((one for one in trials if one.state == "complete"), key=lambda one: (-one.score, one.number))
-    distinct: dict[str, TrialRecord] = {}
-    for trial in complete:
-        distinct.setdefault(configuration_digest(trial), trial)
-    return list(distinct.values())[:count]
 
 
 def _reruns(settings: ProposalSettings, previous: Sequence[TrialRecord]) -> list[ProposedTrial]:
@@ -201,6 +192,7 @@ def _tpe_points(
 
     seed = sampler_seed(settings.study, settings.architecture, settings.stage, "tpe", settings.round, settings.seed)
     study = TpeStudy(space.dimensions, seed)
-    for trial in sorted((*finished, *pending), key=lambda one: one.number):
+    known: list[TrialRecord | ProposedTrial] = [*finished, *pending]
+    for trial in sorted(known, key=lambda one: one.number):
         study.add(trial)
     return [_point(settings, space, study.ask().suggest) for _ in range(count)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -176,7 +177,7 @@ def _trials_of(path: Path) -> Iterable[TrialRecord]:
 
 
 def _check_unique(trials: Sequence[TrialRecord]) -> None:
-    for one, other in zip(trials, trials[1:], strict=False):
+    for one, other in itertools.pairwise(trials):
         if one.number == other.number:
             raise DataError(
                 f"trial {one.number} of {one.architecture}/{one.stage} is in two shards; delete the folders "

@@ -26,9 +26,7 @@ def check_device(runtime: RuntimeSettings) -> None:
 def training_runner(inputs: TrainingInputs) -> Runner:
     """Return the function that trains one request on the given inputs."""
 
-    def train(
-        request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]
-    ) -> RunResultLike:
+    def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResultLike:
         data = inputs.of_run(str(request.parameters["backbone"]), request.architecture)
         spec = RunSpec(
             architecture=request.architecture,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field
 
@@ -41,7 +41,7 @@ class ProposalSettings(Section):
         study: StudySettings,
         training: TrainingSettings,
         search: SearchSettings,
-        architecture: ArchitectureName,
+        architecture: str,
         stage: str,
         round_: int,
     ) -> ProposalSettings:
@@ -51,7 +51,7 @@ class ProposalSettings(Section):
         return cls(
             study=study.name,
             seed=study.seed,
-            architecture=architecture,
+            architecture=cast("ArchitectureName", architecture),
             stage=stage,
             round=round_,
             first_number=sum(sizes[:round_]),

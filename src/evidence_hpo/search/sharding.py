@@ -32,9 +32,7 @@ def relative_cost(
     return epochs * data_fraction * float(parameters["max_length"]) * passes * hidden**2
 
 
-def assign(
-    proposals: Proposals, backbones: Mapping[str, Mapping[str, Any]], shards: int
-) -> list[list[ProposedTrial]]:
+def assign(proposals: Proposals, backbones: Mapping[str, Mapping[str, Any]], shards: int) -> list[list[ProposedTrial]]:
     """Return the trials of each shard, every trial in exactly one.
 
     The longest trial goes to the shard with the least work so far. The result depends on the arguments alone, so

@@ -61,7 +61,7 @@ class Dimension:
         if self.kind == "categorical":
             return value in self.choices
         low, high = self.bounds
-        return low <= value <= high
+        return low <= float(value) <= high
 
     def at(self, position: float) -> Any:
         """Return the value at ``position`` in [0, 1): equal shares for choices and whole numbers."""

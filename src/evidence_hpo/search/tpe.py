@@ -92,10 +92,11 @@ def _last(trial: TrialRecord) -> float | None:
 def _frozen(
     trial: TrialRecord | ProposedTrial, params: dict[str, Any], distributions: dict[str, BaseDistribution]
 ) -> FrozenTrial:
-    value, state, intermediate = None, TrialState.RUNNING, {}
+    value, state = None, TrialState.RUNNING
+    intermediate: dict[int, float] = {}
     if isinstance(trial, TrialRecord) and trial.state == "complete":
         value, state = trial.score, TrialState.COMPLETE
-    elif isinstance(trial, TrialRecord):
+    elif isinstance(trial, TrialRecord) and trial.last_value is not None:
         # TPE orders pruned trials by their last step, then by the value there; steps are whole numbers.
         state, intermediate = TrialState.PRUNED, {round(trial.epochs_spent * 1000): trial.last_value}
     return FrozenTrial(

@@ -72,10 +72,12 @@ class TrainingInputs:
         chosen = self.backbones[backbone]
         caches = self.caches.get(chosen.manifest["digest"], {})
         tasks = (architecture,) if architecture in paths.TASKS else paths.TASKS
-        train, validation = (
-            {task: _cache(caches, split, task, backbone) for task in tasks} for split in _SPLITS
-        )
+        train, validation = ({task: _cache(caches, split, task, backbone) for task in tasks} for split in _SPLITS)
         return RunData(chosen, train, validation)
+
+    def digests(self, backbone: str, architecture: str) -> dict[str, Any]:
+        """Return the content digests of what such a run reads; see :meth:`of_run`."""
+        return self.of_run(backbone, architecture).digests()
 
 
 def _cache(caches: Caches, split: str, task: str, backbone: str) -> TokenCache:

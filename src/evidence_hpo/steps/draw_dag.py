@@ -27,10 +27,11 @@ def _job_graph(settings: Configuration, snakefile: Path) -> str:
         configuration = Path(folder) / "configuration.json"
         configuration.write_text(canonical_json(settings.model_dump(mode="json")), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile)]
-        command += ["--configfile", str(configuration), "--forceall", "--dag", "--quiet", "all"]
+        command += ["--configfile", str(configuration), "--forceall", "--dag", "dot"]
         finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise TrainingError(f"the job graph could not be made: {finished.stderr.strip().splitlines()[-1]}")
+        last = (finished.stderr.strip() or "no message").splitlines()[-1]
+        raise TrainingError(f"the job graph could not be made: {last}")
     return finished.stdout
 
 

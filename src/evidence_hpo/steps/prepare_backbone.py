@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from evidence_hpo.config.backbones import BackboneSettings
 from evidence_hpo.errors import DataError
@@ -35,7 +34,6 @@ def prepare_backbone(
     """
     if settings.source == "scratch" and not posts:
         raise DataError(f"backbone '{name}': source scratch needs the training posts (--posts)")
-    torch.set_num_threads(1)  # sums over other numbers of threads give other weights
     with atomic_directory(directory) as temporary:
         described = prepare(settings, seed=seed, posts=_texts(posts), directory=temporary)
         digest = digest_directory(temporary)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.errors import ConfigurationError, DataError
-from evidence_hpo.files import digest_directory, read_json
+from evidence_hpo.files import digest_directory
 from evidence_hpo.logs import log_event
 from evidence_hpo.paths import TASKS
 from evidence_hpo.schemas import read_artefact
@@ -45,7 +45,7 @@ def tokenize_examples(
         raise DataError(f"{backbone}: differs from its manifest {manifest}; run prepare_backbone again")
     text_batch, row_batch, metadata = tokenize_table(
         _read_examples(examples),
-        read_json(criteria),
+        read_artefact(criteria, "criteria"),
         tokenizer,
         task=task,
         backbone_digest=expected,

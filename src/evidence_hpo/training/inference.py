@@ -20,6 +20,7 @@ __all__ = [
     "MAX_ANSWER_TOKENS",
     "NonFinitePredictionError",
     "SpanPredictions",
+    "best_window_spans",
     "criteria_probabilities",
     "evaluate_model",
     "evidence_spans",
@@ -72,7 +73,7 @@ def evidence_spans(model: nn.Module, data: TaskData, compute: Compute, batch_siz
     Raises:
         NonFinitePredictionError: A logit is NaN.
     """
-    columns = _forward(model, "evidence", data, compute, batch_size, _best_window_spans)
+    columns = _forward(model, "evidence", data, compute, batch_size, best_window_spans)
     span_score, null_score, start, end = columns.T
     _, first = np.unique(data.features.example, return_index=True)
     order = np.lexsort((-span_score, data.features.example))  # best window of each example first
@@ -109,6 +110,7 @@ def _forward(
     model: nn.Module, task: str, data: TaskData, compute: Compute, batch_size: int, reduce: Any
 ) -> NDArray[np.float64]:
     """Return what ``reduce(logits, batch)`` [n, k] gives for each window, in the order of the windows."""
+    was_training = model.training
     model.eval()
     windows, parts = [], []
     for rows, batch in evaluation_passes(data, batch_size, compute.device):
@@ -116,7 +118,7 @@ def _forward(
             logits = model(task, batch.inputs)
         windows.append(rows)
         parts.append(reduce(logits, batch))
-    model.train()
+    model.train(was_training)
     values = torch.cat(parts).cpu().numpy().astype(np.float64)
     if np.isnan(values).any():
         raise NonFinitePredictionError
@@ -125,7 +127,7 @@ def _forward(
     return ordered
 
 
-def _best_window_spans(logits: Tensor, batch: DeviceBatch) -> Tensor:
+def best_window_spans(logits: Tensor, batch: DeviceBatch) -> Tensor:
     """Return span score, null score, and the span's first and last character of each window [n, 4], float64.
 
     The best end of each start lies within the next MAX_ANSWER_TOKENS positions: a maximum over a sliding window.

@@ -107,7 +107,7 @@ class Training:
                     logits = self.model(task, batch.inputs)
                 share = len(part) / len(windows) / len(batches)
                 loss = task_loss(task, logits, batch, self.spec.parameters) * share
-                self.scaler.scale(loss).backward()
+                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
                 total += loss.detach()
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.trained, self.spec.parameters["max_grad_norm"])

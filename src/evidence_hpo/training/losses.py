@@ -19,7 +19,8 @@ def task_loss(task: str, logits: Tensor, batch: DeviceBatch, parameters: Mapping
         loss = criteria_loss(logits, batch.labels, parameters)
     else:
         loss = evidence_loss(logits, batch.starts, batch.ends, parameters)
-    return loss * parameters.get(f"task_weight_{task}", 1.0)
+    weight: float = parameters.get(f"task_weight_{task}", 1.0)
+    return loss * weight
 
 
 def label_loss(logits: Tensor, targets: Tensor, parameters: Mapping[str, Any]) -> Tensor:
@@ -39,12 +40,12 @@ def label_loss(logits: Tensor, targets: Tensor, parameters: Mapping[str, Any]) -
         case "label_smoothing":
             possible = logits != float("-inf")
             everywhere = log_probabilities.masked_fill(~possible, 0.0).sum(dim=-1) / possible.sum(dim=-1)
-            share = parameters["label_smoothing"]
+            share: float = parameters["label_smoothing"]
             return -(1.0 - share) * target - share * everywhere
         case "focal":
             # The clamp keeps the gradient finite where gamma < 1 and the example is certain.
             doubt = (1.0 - target.exp()).clamp_min(1e-6)
-            return -(doubt ** parameters["focal_gamma"]) * target
+            return -doubt.pow(parameters["focal_gamma"]) * target
         case _:
             return -target
 

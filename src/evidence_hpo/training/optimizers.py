@@ -60,7 +60,8 @@ def parameter_groups(model: nn.Module, parameters: Mapping[str, Any]) -> list[di
         decay = parameters["weight_decay"] if parameter.ndim > 1 else 0.0
         groups.setdefault((parameters["learning_rate"] * factor, decay), []).append(parameter)
     return [
-        {"params": members, "lr": peak, "peak": peak, "weight_decay": decay} for (peak, decay), members in groups.items()
+        {"params": members, "lr": peak, "peak": peak, "weight_decay": decay}
+        for (peak, decay), members in groups.items()
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -13,9 +14,10 @@ from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError
 from evidence_hpo.files import read_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
+from evidence_hpo.models.encoders import empty_encoder
 from evidence_hpo.tokens.cache import TokenCache
+from evidence_hpo.tokens.tokenizer import PreparedTokenizer
 from evidence_hpo.training.batches import TaskData, evaluation_data
-from evidence_hpo.training.encoders import empty_encoder
 from evidence_hpo.training.inference import criteria_probabilities, evidence_spans
 from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic
@@ -26,10 +28,11 @@ __all__ = ["LoadedModel", "load_model", "predict"]
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A trained model, on the CPU, and the run that trained it."""
+    """A trained model, the run that trained it, and the digest of its tokeniser."""
 
     model: nn.Module
     spec: RunSpec
+    tokenizer_digest: str
 
 
 def load_model(directory: Path) -> LoadedModel:
@@ -46,9 +49,9 @@ def load_model(directory: Path) -> LoadedModel:
         model.load_state_dict(load_file(path))
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, SafetensorError) as error:
         raise DataError(f"{path}: does not hold the weights of the model in run.json; train it again") from error
-    return LoadedModel(model.eval(), spec)
+    return LoadedModel(model.eval(), spec, PreparedTokenizer(directory).digest)
 
 
 def predict(model: LoadedModel, caches: dict[str, TokenCache], runtime: RuntimeSettings) -> dict[str, pd.DataFrame]:
@@ -65,7 +68,7 @@ def predict(model: LoadedModel, caches: dict[str, TokenCache], runtime: RuntimeS
 
     Raises:
         ConfigurationError: The device is not there.
-        DataError: A cache is of a task or a backbone that the model does not have.
+        DataError: A cache is of a task that the model does not have, or of another backbone's tokeniser.
     """
     make_deterministic(runtime.threads)
     compute = choose_compute(runtime)
@@ -74,6 +77,10 @@ def predict(model: LoadedModel, caches: dict[str, TokenCache], runtime: RuntimeS
     for task, cache in caches.items():
         if task not in ARCHITECTURE_TASKS[model.spec.architecture] or cache.task != task:
             raise DataError(f"the {model.spec.architecture} model cannot predict the examples of task {cache.task}")
+        if cache.metadata.tokenizer_digest != model.tokenizer_digest:
+            raise DataError(
+                f"the token cache of task {task} is of another backbone; run tokenize_examples for this one"
+            )
         data = evaluation_data(cache, model.spec.parameters)
         columns = _criteria_columns if task == "criteria" else _evidence_columns
         known = {"example_id": cache.example_ids, "post_id": cache.post_ids, "criterion": cache.criteria}

@@ -11,16 +11,16 @@ import torch
 
 from evidence_hpo.files import digest_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
+from evidence_hpo.models.encoders import new_encoder
 from evidence_hpo.training.batches import evaluation_data, training_data
 from evidence_hpo.training.checkpoints import Progress, ResumePoints, export_model
-from evidence_hpo.training.encoders import new_encoder
 from evidence_hpo.training.loop import Ending, Training, best_evaluation
 from evidence_hpo.training.optimizers import freeze_layers
 from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
 from evidence_hpo.training.spec import Rung, RunInputs, RunResult, RunSpec
 
-__all__ = ["Rung", "RunInputs", "RunResult", "RunSpec", "run"]
+__all__ = ["RunInputs", "RunResult", "RunSpec", "Rung", "run"]
 
 
 def run(
@@ -94,7 +94,7 @@ def _training(
 ) -> Training:
     parameters = spec.parameters
     dropout = parameters["backbone_dropout"]
-    encoders = [new_encoder(inputs.backbone, dropout) for _ in range(encoder_count(spec.architecture))]
+    encoders = [new_encoder(inputs.backbone, dropout=dropout) for _ in range(encoder_count(spec.architecture))]
     # Only now, because reading an encoder may draw random numbers, and a cached one draws none.
     seed_generators(spec.seed, "model")
     model = build_model(spec.architecture, parameters, encoders)

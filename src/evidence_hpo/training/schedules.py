@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import OneCycleLR
 from transformers import optimization
 
 __all__ = ["learning_rate_factors"]
@@ -27,10 +27,10 @@ def learning_rate_factors(parameters: Mapping[str, Any], steps: int) -> list[flo
     return [float(factor(step)) for step in range(steps)]
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Any], warmup: int, steps: int) -> LambdaLR:
+def _scheduler(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Any], warmup: int, steps: int) -> Any:
     match parameters["schedule"]:
         case "linear":
-            return optimization.get_linear_schedule_with_warmup(optimizer, warmup, steps)
+            return optimization.get_linear_schedule_with_warmup(optimizer, warmup, steps)  # type: ignore[no-untyped-call]
         case "cosine":
             return optimization.get_cosine_schedule_with_warmup(optimizer, warmup, steps)
         case "cosine_with_restarts":
@@ -38,7 +38,9 @@ def _scheduler(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Any], 
             return optimization.get_cosine_with_hard_restarts_schedule_with_warmup(optimizer, warmup, steps, cycles)
         case "polynomial":
             power = parameters["schedule_power"]
-            return optimization.get_polynomial_decay_schedule_with_warmup(optimizer, warmup, steps, power=power)
+            return optimization.get_polynomial_decay_schedule_with_warmup(  # type: ignore[no-untyped-call]
+                optimizer, warmup, steps, power=power
+            )
         case _:
             return optimization.get_constant_schedule_with_warmup(optimizer, warmup)
 

@@ -12,7 +12,7 @@ from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.tokens.cache import TokenCache
 
-__all__ = ["EvaluationPoint", "Rung", "RunInputs", "RunResult", "RunSpec"]
+__all__ = ["EvaluationPoint", "RunInputs", "RunResult", "RunSpec", "Rung"]
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from evidence_hpo.training.spec import RunInputs, RunSpec
 
 CRITERIA = [{"id": "SLEEP", "text": "trouble with sleep"}, {"id": "MOOD", "text": "a sad mood"}]
 CUES = {"SLEEP": "awake all night", "MOOD": "so very sad"}
-FILLER = "we went home and the dog ran over a green hill while it rained".split()
+FILLER = ["we", "went", "home", "and", "the", "dog", "ran", "over", "a", "green", "hill", "while", "it", "rained"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 SPAN = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 
@@ -81,10 +81,14 @@ def make_backbone(directory: Path, *, layers: int, seed: int) -> Path:
 
 def make_cache(folder: Path, backbone: Path, task: str, rows: list[dict[str, Any]]) -> TokenCache:
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = pa.table({**columns, "label": pa.array(columns["label"], pa.int8()), "spans": pa.array(columns["spans"], SPAN)})
+    table = pa.table(
+        {**columns, "label": pa.array(columns["label"], pa.int8()), "spans": pa.array(columns["spans"], SPAN)}
+    )
     tokenizer = PreparedTokenizer(backbone)
     digest = digest_directory(backbone)
-    texts, examples, metadata = tokenize_table(table, CRITERIA, tokenizer, task=task, backbone_digest=digest, where=task)
+    texts, examples, metadata = tokenize_table(
+        table, CRITERIA, tokenizer, task=task, backbone_digest=digest, where=task
+    )
     write_table(folder / "texts.arrow", texts, metadata)
     write_table(folder / "examples.arrow", examples, metadata)
     return TokenCache.open(folder / "texts.arrow", folder / "examples.arrow")

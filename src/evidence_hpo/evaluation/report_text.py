@@ -1,0 +1,196 @@
+"""The evaluation report for people, in Markdown: verdicts first, then the tables they rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evidence_hpo.evaluation.reports import FLOOR_NAMES
+
+__all__ = ["report_text"]
+
+_METRICS = {
+    "criteria": ("macro_f1", "f1", "precision", "recall", "roc_auc", "f1_over_criteria"),
+    "evidence": ("char_f1", "exact_match", "has_answer", "has_answer_char_f1", "no_answer_accuracy"),
+}
+_OF_CRITERION = {
+    "criteria": ("precision", "recall", "f1", "macro_f1"),
+    "evidence": ("char_f1", "exact_match", "has_answer_char_f1", "no_answer_accuracy"),
+}
+_STRATEGIES = {
+    "none": "default threshold",
+    "global": "one threshold",
+    "per_criterion": "a threshold for each criterion",
+}
+_HOW_TO_READ = """\
+## How to read this
+
+- **Split.** All scores are of the test split, which no search, training or threshold has seen. Thresholds are tuned on
+  the validation split, for the floors as for the models.
+- **Score.** The mean over fresh training seeds that chose nothing; `sd` is their standard deviation. The interval is a
+  bootstrap over posts: how the score would vary over other posts of the same kind.
+- **Floor.** What a method without a transformer reaches on the same rows. A difference whose interval reaches zero
+  is no evidence that the transformer helps.
+- **Criteria.** `macro_f1` is the mean F1 of both classes; `f1`, `precision` and `recall` are of the class *met*;
+  `f1_over_criteria` is the mean F1 of the criteria that have positives.
+- **Evidence.** `char_f1` compares characters of spans as SQuAD does, a rightly silent model scoring 1; `exact_match`
+  wants the same offsets; `has_answer` is the share of pairs where giving a span or none was right.
+"""
+
+
+def report_text(report: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """Return the report as Markdown, equal for equal inputs.
+
+    Args:
+        report: Content of ``evaluation_report.json``.
+        evaluations: Contents of the architectures' ``evaluation.json``.
+    """
+    lines = [f"# Evaluation of the study `{report['study']}`", "", "## Verdicts", ""]
+    for evaluation in evaluations:
+        name = evaluation["architecture"]
+        for verdict in report["architectures"][name]["verdicts"]:
+            lines.append(f"- **{name}, {verdict['task']}** {verdict['text']}")
+    for evaluation in evaluations:
+        lines += ["", *_architecture(report["architectures"][evaluation["architecture"]], evaluation)]
+    return "\n".join([*lines, "", _HOW_TO_READ])
+
+
+def _architecture(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
+    lines = [f"## {evaluation['architecture']}", ""]
+    for warning in report["warnings"]:
+        lines.append(f"> **Warning.** {warning['message']}")
+        lines.append("")
+    for name, task in sorted(evaluation["tasks"].items()):
+        lines += _task(evaluation, name, task)
+    if evaluation["combined"]:
+        combined = evaluation["combined"]
+        lines += [f"Both tasks, `{combined['metric']}`: {_score(combined['score'])}.", ""]
+    lines += _configuration(report, evaluation)
+    return [*lines, *_candidates(evaluation)]
+
+
+def _task(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> list[str]:
+    rows = task["rows"]["test"]
+    strategy = task["headline"]["thresholds"]
+    metrics = _METRICS[name]
+    lines = [f"### {evaluation['architecture']}: {name}", ""]
+    lines += [f"{rows['examples']} test examples of {rows['posts']} posts, {rows['positives']} of them positive.", ""]
+    body = [
+        [f"model, {_STRATEGIES[one]}{' (headline)' if one == strategy else ''}"]
+        + [_score(scores[metric]) for metric in metrics]
+        for one, scores in task["metrics"].items()
+    ]
+    body += [
+        [FLOOR_NAMES.get(floor["name"], floor["name"])]
+        + [_score(floor["metrics"][strategy][metric]) for metric in metrics]
+        for floor in task["floors"]
+    ]
+    body += [
+        [f"model minus {FLOOR_NAMES.get(floor['name'], floor['name'])}"]
+        + [_gap(floor["differences"][metric]) for metric in metrics]
+        for floor in task["floors"]
+    ]
+    lines += [*_table(["", *metrics], body), ""]
+    lines += [f"- {FLOOR_NAMES.get(floor['name'], floor['name'])}: {floor['method']}" for floor in task["floors"]]
+    lines += ["", *_by_criterion(name, task), "", *_confusion(name, task), ""]
+    return lines + _thresholds(task) + _calibration(task)
+
+
+def _by_criterion(name: str, task: Mapping[str, Any]) -> list[str]:
+    metrics = _OF_CRITERION[name]
+    body = [
+        [row["criterion"], str(row["examples"]), str(row["positives"])]
+        + [", ".join(f"{value:.2f}" for value in row["thresholds"])]
+        + [_score(row["metrics"][metric]) for metric in metrics]
+        for row in task["by_criterion"]
+    ]
+    return _table(["criterion", "examples", "positives", "threshold of each seed", *metrics], body)
+
+
+def _confusion(name: str, task: Mapping[str, Any]) -> list[str]:
+    cells = task["confusion"]["mean"]
+    yes, no = ("met", "not met") if name == "criteria" else ("span", "no span")
+    body = [
+        [f"annotated: {yes}", f"{cells['true_positives']:.1f}", f"{cells['false_negatives']:.1f}"],
+        [f"annotated: {no}", f"{cells['false_positives']:.1f}", f"{cells['true_negatives']:.1f}"],
+    ]
+    return _table(["examples, mean over seeds", f"predicted: {yes}", f"predicted: {no}"], body)
+
+
+def _thresholds(task: Mapping[str, Any]) -> list[str]:
+    of_seeds = task["thresholds"]["per_seed"]
+    tuned = ", ".join(f"{one['global']:.3f}" for one in of_seeds)
+    lines = [f"Threshold tuned on the validation split, of each seed: {tuned}."]
+    fallbacks = sorted({name for one in of_seeds for name in one.get("fallbacks", {})})
+    if fallbacks:
+        lines.append(f"Criteria without a threshold of their own (too little validation data): {', '.join(fallbacks)}.")
+    return [*lines, ""]
+
+
+def _calibration(task: Mapping[str, Any]) -> list[str]:
+    found = task["calibration"]
+    if found is None:
+        return []
+    text = (
+        f"Calibration: expected error {found['expected_calibration_error']:.3f}, Brier score "
+        f"{found['brier_score']:.3f} (always predicting the share of positives: "
+        f"{found['brier_score_of_validation_share']:.3f})."
+    )
+    return [text, ""]
+
+
+def _configuration(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
+    validation, configuration = report["validation"], evaluation["configuration"]
+    origin = configuration["origin"]
+    body = [
+        ["search, best of many trials (too good on average)", _number(validation["search_value"])],
+        ["retrained, mean of the seeds that chose it", _number(validation["retrained_mean"])],
+        ["fresh seeds, mean", _number(validation["final_mean"])],
+        ["fresh seeds, sd", _number(validation["final_standard_deviation"])],
+    ]
+    rate = configuration["effective_learning_rate"]
+    return [
+        f"Configuration: trial {origin['number']} of {origin['stage']}, effective batch "
+        f"{configuration['effective_batch_size']}, effective learning rate {rate:.3g}.",
+        "",
+        *_table([f"validation {validation['objective']}", ""], body),
+        "",
+    ]
+
+
+def _candidates(evaluation: Mapping[str, Any]) -> list[str]:
+    found = evaluation["candidates"]
+    if not found["against"]:
+        return []
+    body = [
+        [f"rank {row['rank']}", str(row["seeds"]), _gap(row) if row["mean"] is not None else "-"]
+        for row in found["against"]
+    ]
+    return [
+        f"Chosen (rank {found['chosen_rank']}) minus the other configurations: validation {found['objective']}, paired "
+        "by seed (it was chosen by these values, which flatters it):",
+        "",
+        *_table(["against", "seeds", "difference"], body),
+    ]
+
+
+def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rows = [header, ["---"] * len(header), *body]
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def _score(score: Mapping[str, Any] | None) -> str:
+    if score is None:
+        return "-"
+    spread = f", sd {score['sd']:.3f}" if score["sd"] is not None else ""
+    return f"{score['mean']:.3f} ({score['low']:.3f} to {score['high']:.3f}{spread})"
+
+
+def _gap(gap: Mapping[str, Any]) -> str:
+    if gap["low"] is None:
+        return f"{gap['mean']:+.3f}"
+    return f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}){'' if gap['excludes_zero'] else ' n.s.'}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

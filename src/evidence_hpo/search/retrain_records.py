@@ -1,0 +1,57 @@
+"""Records of retrained runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from evidence_hpo.config.base import Section
+from evidence_hpo.search.records import Evaluation, Origin
+
+__all__ = ["Checkpoint", "RetrainRecord", "Role", "by_seed"]
+
+Role = Literal["retrain", "final"]
+
+
+class Checkpoint(Section):
+    """The weights of a run: their folder, relative to the working directory, and the SHA-256 of the weights' file."""
+
+    path: str
+    sha256: str
+
+
+class RetrainRecord(Section):
+    """One retrained run. State ``absent``: the rank has no configuration; nothing was run."""
+
+    study: str
+    architecture: str
+    role: Role
+    rank: int
+    seed_index: int
+    seed: int
+    state: Literal["complete", "failed", "absent"]
+    origin: Origin | None
+    search_value: float | None
+    value: float | None
+    best_epoch: float | None
+    metrics: dict[str, float | None]
+    parameters: dict[str, Any]
+    epochs: int
+    data_fraction: float
+    objective: str
+    evaluations: tuple[Evaluation, ...]
+    effective_batch_size: int | None
+    effective_learning_rate: float | None
+    reason: str | None
+    precision: str | None
+    notes: tuple[str, ...]
+    key: str | None
+    digests: dict[str, Any]
+    versions: dict[str, str]
+    checkpoint: Checkpoint | None
+    duration_seconds: float
+
+
+def by_seed(records: Sequence[RetrainRecord]) -> list[RetrainRecord]:
+    """Return the records sorted by rank and seed, whatever the order of the files."""
+    return sorted(records, key=lambda record: (record.rank, record.seed_index))

@@ -1,0 +1,142 @@
+"""How a job finds encoders and token caches, and what it hands to training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from search_support import FIXED
+
+from evidence_hpo import paths
+from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.errors import ConfigurationError, DataError
+from evidence_hpo.files import write_json
+from evidence_hpo.search.records import RungThreshold
+from evidence_hpo.search.training_inputs import TrainingInputs, open_training_inputs
+
+
+@dataclass(frozen=True)
+class Cache:
+    task: str
+    backbone_digest: str
+    digest: str
+
+
+def manifest(folder: Path, name: str, digest: str) -> Path:
+    path = folder / f"{name}.json"
+    content = {
+        "name": name,
+        "source": "scratch",
+        "digest": digest,
+        "model_type": "deberta-v2",
+        "layers": 2,
+        "hidden": 128,
+        "max_positions": 512,
+        "vocabulary": 2000,
+        "parameters": 1000,
+    }
+    write_json(path, content)
+    return path
+
+
+def fake_open(texts: Path, _examples: Path) -> Any:
+    backbone, task, split = texts.parts[-4:-1]
+    return Cache(task, {"small": "1" * 64, "large": "2" * 64}[backbone], f"{backbone} {task} {split}")
+
+
+def opened(folder: Path, splits: tuple[str, ...] = ("validation", "train")) -> TrainingInputs:
+    names = {"small": "1" * 64, "large": "2" * 64}
+    files = [
+        (Path(paths.TOKEN_TEXTS.format(**one)), Path(paths.TOKEN_EXAMPLES.format(**one)))
+        for one in (
+            {"backbone": name, "task": task, "split": split}
+            for name in names
+            for task in paths.TASKS
+            for split in splits
+        )
+    ]
+    return open_training_inputs(
+        [folder / name for name in names],
+        [manifest(folder, name, digest) for name, digest in names.items()],
+        [texts for texts, _ in files],
+        [examples for _, examples in files],
+        fake_open,
+    )
+
+
+def test_a_run_reads_the_caches_of_its_encoder_and_tasks(tmp_path: Path) -> None:
+    inputs = opened(tmp_path)
+    share = inputs.of_run("large", "share")
+    assert share.backbone.directory == tmp_path / "large"
+    assert {task: cache.digest for task, cache in share.train.items()} == {
+        "criteria": "large criteria train",
+        "evidence": "large evidence train",
+    }
+    evidence = inputs.digests("small", "evidence")
+    assert evidence["train"] == {"evidence": "small evidence train"}
+    assert evidence["validation"] == {"evidence": "small evidence validation"}
+    assert evidence["backbone"] == "1" * 64
+    assert len(evidence["code"]) == 64
+
+
+def test_the_test_split_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="test/texts.arrow: is not a token cache of the training or validation"):
+        opened(tmp_path, ("train", "test"))
+
+
+def test_missing_inputs_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no token cache of criteria, validation split, for backbone small"):
+        opened(tmp_path, ("train",)).of_run("small", "criteria")
+    with pytest.raises(ConfigurationError, match="backbone 'other' is not among the inputs: small, large"):
+        opened(tmp_path).of_run("other", "criteria")
+    with pytest.raises(DataError, match="1 backbones with 0 manifests"):
+        open_training_inputs([tmp_path], [], [], [])
+
+
+@pytest.mark.parametrize(
+    "step", ["define_space", "narrow_space", "propose_trials", "collect_trials", "select_configs", "choose_config"]
+)
+def test_steps_that_only_think_start_without_torch(step: str) -> None:
+    script = (
+        f"import sys, evidence_hpo.steps.{step}\n"
+        "loaded = {'torch', 'transformers', 'optuna', 'scipy', 'pandas', 'sklearn'} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+def test_training_gets_what_was_requested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from test_trial_cache import request
+
+    from evidence_hpo.search import runs
+
+    calls: list[tuple[Any, ...]] = []
+
+    def run(spec: Any, inputs: Any, work: Path, *, model: Path | None, report: Any) -> str:
+        calls.append((spec, inputs, work, model))
+        return "result"
+
+    monkeypatch.setattr(runs, "run", run)
+    one = request(3, rungs=(RungThreshold(epoch=0.5, threshold=0.4),), architecture="joint")
+    assert runs.training_runner(opened(tmp_path))(one, tmp_path, None, print) == "result"  # type: ignore[comparison-overlap]
+    spec, inputs, work, model = calls[0]
+    assert (spec.architecture, spec.seed, spec.epochs, spec.objective) == ("joint", 3, 3, "macro_f1")
+    assert spec.parameters == FIXED.model_dump()
+    assert [(rung.epoch, rung.threshold) for rung in spec.rungs] == [(0.5, 0.4)]
+    assert (set(inputs.train), set(inputs.validation)) == ({"criteria", "evidence"}, {"criteria", "evidence"})
+    assert (inputs.backbone, work, model) == (tmp_path / "small", tmp_path, None)
+
+
+def test_missing_device_is_found_before_the_first_run() -> None:
+    import torch
+
+    from evidence_hpo.search.runs import check_device
+
+    check_device(RuntimeSettings(device="cpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigurationError, match="no CUDA device"):
+            check_device(RuntimeSettings(device="cuda"))

@@ -1,0 +1,76 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from evidence_hpo.training.batches import (
+    TaskData,
+    epoch_batches,
+    evaluation_data,
+    evaluation_passes,
+    load_batch,
+    training_data,
+)
+from evidence_hpo.training.spec import RunInputs, RunSpec
+
+Make = Callable[..., RunSpec]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def data(inputs: dict[str, RunInputs], make_spec: Make) -> dict[str, TaskData]:
+    parameters = make_spec("share").parameters
+    return {task: training_data(cache, parameters, 1.0) for task, cache in inputs["tiny"].train.items()}
+
+
+def test_an_epoch_shows_every_window_of_both_tasks_once_and_mixes_them(data: dict[str, TaskData]) -> None:
+    batches = epoch_batches(data, 4, seed=1, epoch=0)
+    for task, entry in data.items():
+        seen = np.concatenate([windows for name, windows in batches if name == task])
+        assert sorted(seen) == list(range(len(entry.features)))
+    tasks = [task for task, _ in batches]
+    halves = tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]
+    assert abs(halves[0].count("criteria") - halves[1].count("criteria")) <= 1
+
+
+def test_batches_depend_on_seed_and_epoch_alone(data: dict[str, TaskData]) -> None:
+    def order(seed: int, epoch: int) -> list[tuple[str, list[int]]]:
+        return [(task, windows.tolist()) for task, windows in epoch_batches(data, 4, seed, epoch)]
+
+    assert order(1, 0) == order(1, 0)
+    assert order(1, 0) != order(1, 1)
+    assert order(1, 0) != order(2, 0)
+    reversed_tasks = dict(reversed(data.items()))
+    assert [t for t, _ in epoch_batches(reversed_tasks, 4, 1, 0)] == [t for t, _ in order(1, 0)]
+
+
+def test_a_slice_holds_whole_posts_and_is_the_same_for_all_runs(inputs: dict[str, RunInputs], make_spec: Make) -> None:
+    cache = inputs["tiny"].train["criteria"]
+    parameters = make_spec("criteria").parameters
+    half = training_data(cache, parameters, 0.5)
+    posts = set(cache.post_ids[half.rows])
+    assert len(posts) == 12
+    assert set(half.rows) == {row for row, post in enumerate(cache.post_ids) if post in posts}
+    assert np.array_equal(half.rows, training_data(cache, parameters, 0.5).rows)
+    assert set(half.features.example) == set(half.rows)
+
+
+def test_evaluation_passes_cover_all_windows(inputs: dict[str, RunInputs], make_spec: Make) -> None:
+    entry = evaluation_data(inputs["tiny"].validation["evidence"], make_spec("evidence").parameters)
+    seen = np.concatenate([windows for windows, _ in evaluation_passes(entry, 5, CPU)])
+    assert sorted(seen) == list(range(len(entry.features)))
+    assert len(entry.features) > len(entry.rows)  # the long post has several windows
+
+
+def test_the_targets_of_a_batch_point_at_the_gold_characters(data: dict[str, TaskData]) -> None:
+    entry = data["evidence"]
+    windows = np.arange(len(entry.features))
+    batch = load_batch(entry, windows, CPU)
+    found = 0
+    for row, start, end in zip(windows, batch.starts.tolist(), batch.ends.tolist(), strict=True):
+        if start:
+            span = (int(batch.char_starts[row, start]), int(batch.char_ends[row, end]))
+            assert span in entry.cache.gold_spans[entry.features.example[row]]
+            found += 1
+    assert found > 10
