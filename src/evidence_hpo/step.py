@@ -63,7 +63,7 @@ def _fail(name: str, error: EvidenceHpoError) -> int:
 
 def _parse(function: Callable[..., None], arguments: Sequence[str] | None) -> tuple[dict[str, Any], Path, str]:
     description = inspect.getdoc(function) or ""
-    parser = argparse.ArgumentParser(prog=f"python -m {function.__module__}", description=description)
+    parser = argparse.ArgumentParser(prog=f"python -m evidence_hpo.steps.{function.__name__}", description=description)
     hints = typing.get_type_hints(function, include_extras=True)
     hints.pop("return", None)
     for parameter, hint in hints.items():

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evidence_hpo.data.problems import listed
-from evidence_hpo.data.splits import text_keys
-from evidence_hpo.data.tables import digest_rows
+from evidence_hpo.data.tables import digest_rows, text_keys
 from evidence_hpo.data.validation import ValidCorpus
 from evidence_hpo.files import digest_json
 from evidence_hpo.logs import log_event

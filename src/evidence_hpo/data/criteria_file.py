@@ -13,7 +13,7 @@ from evidence_hpo.files import read_json
 if TYPE_CHECKING:
     from evidence_hpo.data.criteria import Criterion
 
-__all__ = ["criterion_ids", "load_criteria"]
+__all__ = ["load_criteria"]
 
 _KEYS = ("id", "name", "text")
 
@@ -43,11 +43,6 @@ def load_criteria(file: str | None) -> list[dict[str, str]]:
             problems.add(file, 0, f"{key} given to more than one criterion", twice)
     problems.raise_any()
     return criteria
-
-
-def criterion_ids(path: Path) -> list[str]:
-    """Return the ids of a ``criteria.json`` written by the step prepare_corpus."""
-    return [str(criterion["id"]) for criterion in read_json(path)]
 
 
 def _built_in(criterion: Criterion) -> dict[str, str]:

@@ -15,7 +15,8 @@ _SPELLINGS = {
     # Zero-width characters, byte order marks and soft hyphens are invisible.
     **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),
 }
-# Plain ASCII words with single spaces map one to one; another white-space run becomes one space; anything else goes by character and its marks.
+# Plain ASCII words with single spaces map one to one, other white space becomes one space, and anything else goes by
+# character with its marks.
 _PARTS = re.compile(r"(?P<plain>[!-_a-~]+(?: [!-_a-~]+)*)|(?P<space>\s+)|(?P<other>.)", re.DOTALL)
 
 

@@ -13,12 +13,11 @@ from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.data import SplitSettings
 from evidence_hpo.data.problems import Problems, listed, shown_names
 from evidence_hpo.data.stratification import stratify
-from evidence_hpo.data.tables import digest_rows, read_foreign
+from evidence_hpo.data.tables import digest_rows, read_foreign, text_keys
 from evidence_hpo.errors import DataError
-from evidence_hpo.files import digest_bytes
 from evidence_hpo.logs import log_event
 
-__all__ = ["SPLITS", "check_no_leakage", "describe_splits", "log_counts", "split_posts", "text_keys"]
+__all__ = ["SPLITS", "check_no_leakage", "describe_splits", "log_counts", "split_posts"]
 
 SPLITS = ("train", "validation", "test")
 _NAMES = {"train": "train", "training": "train", "validation": "validation", "dev": "validation", "val": "validation"}
@@ -47,11 +46,6 @@ def split_posts(
         splits = _stratified(settings, seed, posts, annotations)
     check_no_leakage(splits, posts, settings.file or "split")
     return splits
-
-
-def text_keys(posts: pd.DataFrame) -> list[str]:
-    """Return a key for each post that is the same for posts whose texts differ at most in case and white space."""
-    return [digest_bytes(" ".join(text.casefold().split()).encode()) for text in posts["text"]]
 
 
 def _stratified(

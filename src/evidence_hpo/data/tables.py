@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.data.problems import listed
 from evidence_hpo.errors import DataError
-from evidence_hpo.files import atomic_path, digest_json
+from evidence_hpo.files import atomic_path, digest_bytes, digest_json
 
 __all__ = [
     "ANNOTATIONS",
@@ -25,6 +25,7 @@ __all__ = [
     "read_foreign",
     "read_table",
     "select_columns",
+    "text_keys",
     "write_table",
 ]
 
@@ -80,6 +81,11 @@ _nullable = {pa.int32(): pd.Int32Dtype(), pa.int8(): pd.Int8Dtype()}
 def digest_rows(rows: Iterable[Sequence[object]]) -> str:
     """Return one SHA-256 over rows of strings, numbers and None, whatever file they came from."""
     return digest_json([list(row) for row in rows])
+
+
+def text_keys(posts: pd.DataFrame) -> list[str]:
+    """Return a key for each post that is the same for posts whose texts differ at most in case and white space."""
+    return [digest_bytes(" ".join(text.casefold().split()).encode()) for text in posts["text"]]
 
 
 def read_foreign(path: Path, columns: Mapping[str, str], section: str = "data.corpus.columns") -> pd.DataFrame:

@@ -142,11 +142,12 @@ def _resolve_labels(
 ) -> tuple[dict[str, int], dict[str, int], pd.DataFrame]:
     """Apply the aliases, leave out ignored labels, and report labels that are no criterion."""
     name, frame = raw.annotations_name, raw.annotations
-    both = sorted(set(criteria) & set(settings.ignored_labels))
-    if both:
-        problems.add("data.corpus.ignored_labels", 0, "is also a criterion", both, "remove it from one of the two")
+    for key, labels_of_key in (("ignored_labels", settings.ignored_labels), ("label_aliases", settings.label_aliases)):
+        both = sorted(set(criteria) & set(labels_of_key))
+        if both:
+            problems.add(f"data.corpus.{key}", 0, "is also a criterion", both, "remove it from one of the two")
     given = frame["criterion"]
-    aliased = given.isin([alias for alias in settings.label_aliases if alias not in criteria])
+    aliased = given.isin(settings.label_aliases.keys())
     labels = given.where(~aliased, given.map(settings.label_aliases))
     left_out = labels.isin(settings.ignored_labels)
     missing = _missing(labels)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.evaluation.calibration import brier_score, expected_calibration_error, reliability_bins
@@ -16,7 +17,10 @@ from evidence_hpo.evaluation.intervals import Draws, difference, rounded, score
 from evidence_hpo.evaluation.predictions import Predictions
 from evidence_hpo.evaluation.scorers import Scored, Scorer
 
-__all__ = ["Assessment", "assess"]
+__all__ = ["MINIMUM_POSTS", "Assessment", "assess"]
+
+MINIMUM_POSTS = 5
+"""Posts with a positive example below which a criterion's score has no interval: resampling so few shows too little."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +107,12 @@ def _by_criterion(
     scorer: Scorer, model: _Contender, test: pd.DataFrame, strategy: str, confidence: float
 ) -> list[dict[str, Any]]:
     positive = scorer.positives(test)
-    criteria = test["criterion"].to_numpy(dtype=object)
+    criteria, posts = test["criterion"].to_numpy(dtype=object), test["post_id"].to_numpy(dtype=object)
     table = []
     for number, criterion in enumerate(sorted(set(criteria))):
         rows = criteria == criterion
         examples, positives = int(rows.sum()), int(positive[rows].sum())
-        undefined = scorer.undefined(positives, examples)
+        few = len(set(posts[rows & positive])) < MINIMUM_POSTS
         draws = {
             name: np.stack([of_seed[strategy].by_criterion[name][number] for of_seed in model.scored])
             for name in model.scored[0][strategy].by_criterion
@@ -119,13 +123,16 @@ def _by_criterion(
                 "examples": examples,
                 "positives": positives,
                 "thresholds": [scorer.thresholds_of(own, strategy, str(criterion)) for own in model.thresholds],
-                "metrics": {
-                    name: None if name in undefined else score(of_metric, confidence)
-                    for name, of_metric in draws.items()
-                },
+                "metrics": {name: _criterion_score(of_metric, confidence, few) for name, of_metric in draws.items()},
             }
         )
     return table
+
+
+def _criterion_score(draws: NDArray[np.float64], confidence: float, few: bool) -> dict[str, Any] | None:
+    if np.isnan(draws[:, 0]).any():
+        return None
+    return score(draws, confidence) | ({"low": None, "high": None} if few else {})
 
 
 def _confusion(seeds: Sequence[int], model: _Contender, strategy: str) -> dict[str, Any]:

@@ -18,6 +18,12 @@ _SHOWN = {
     "criteria": ("macro_f1", "f1", "precision", "recall", "roc_auc"),
     "evidence": ("char_f1", "exact_match", "has_answer", "has_answer_char_f1", "no_answer_accuracy"),
 }
+_FLOORS = {
+    "majority": "majority class",
+    "tfidf_logistic_regression": "TF-IDF + regression",
+    "always_null": "never a span",
+    "tfidf_best_sentence": "TF-IDF best sentence",
+}
 _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 
 
@@ -97,7 +103,7 @@ def _scores(axes: Axes, evaluation: Mapping[str, Any], name: str, task: Mapping[
     contenders = [("model", task["metrics"][strategy], BLUE, "o")]
     for number, floor in enumerate(task["floors"]):
         colour, marker = ((GREY, "s"), (ORANGE, "D"))[number % 2]
-        contenders.append((floor["name"].replace("_", " "), floor["metrics"][strategy], colour, marker))
+        contenders.append((_FLOORS.get(floor["name"], floor["name"]), floor["metrics"][strategy], colour, marker))
     metrics = _SHOWN[name]
     step = 0.8 / len(contenders)
     for number, (label, scores, colour, marker) in enumerate(contenders):
@@ -146,6 +152,9 @@ def _criterion_bar(axes: Axes, position: int, score: Mapping[str, Any] | None) -
         axes.text(0.01, position, "no positive example", va="center", fontsize=8, color="#555555")
         return
     axes.barh(position, score["mean"], height=0.66, color=BLUE, alpha=0.75)
+    if score["low"] is None:
+        axes.text(score["mean"] + 0.01, position, "too few posts", va="center", fontsize=7, color="#555555")
+        return
     reach = [[max(score["mean"] - score["low"], 0)], [max(score["high"] - score["mean"], 0)]]
     axes.errorbar(score["mean"], position, xerr=reach, fmt="none", color=BLACK, capsize=2.5, linewidth=1)
 

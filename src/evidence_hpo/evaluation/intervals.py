@@ -93,7 +93,7 @@ def score(draws: NDArray[np.float64], confidence: float) -> dict[str, Any]:
     """Return the mean over seeds, its percentile interval, and the seeds' own values and standard deviation.
 
     Args:
-        draws: Shape [seeds, 1 + repeats].
+        draws: Shape [seeds, 1 + repeats]; resamples in which the score is NaN, undefined, are left out.
         confidence: Level of the interval, as 0.95.
     """
     of_seeds = draws[:, 0]
@@ -122,5 +122,6 @@ def difference(draws: NDArray[np.float64], other: NDArray[np.float64], confidenc
 
 def _interval(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
     tail = (1 - confidence) / 2
-    low, high = np.quantile(draws[1:], [tail, 1 - tail])
+    known = draws[1:][~np.isnan(draws[1:])]
+    low, high = np.quantile(known if len(known) else draws[:1], [tail, 1 - tail])
     return rounded(low), rounded(high)

@@ -28,7 +28,8 @@ _HOW_TO_READ = """\
 - **Split.** All scores are of the test split, which no search, training or threshold has seen. Thresholds are tuned on
   the validation split, for the floors as for the models.
 - **Score.** The mean over fresh training seeds that chose nothing; `sd` is their standard deviation. The interval is a
-  bootstrap over posts: how the score would vary over other posts of the same kind.
+  bootstrap over posts: how the score would vary over other posts of the same kind. A criterion with positives in fewer
+  than five posts has none.
 - **Floor.** What a method without a transformer reaches on the same rows. A difference whose interval reaches zero
   is no evidence that the transformer helps.
 - **Criteria.** `macro_f1` is the mean F1 of both classes; `f1`, `precision` and `recall` are of the class *met*;
@@ -76,9 +77,10 @@ def _task(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> 
     lines = [f"### {evaluation['architecture']}: {name}", ""]
     lines += [f"{rows['examples']} test examples of {rows['posts']} posts, {rows['positives']} of them positive.", ""]
     body = [
-        [f"model, {_STRATEGIES[one]}{' (headline)' if one == strategy else ''}"]
-        + [_score(scores[metric]) for metric in metrics]
-        for one, scores in task["metrics"].items()
+        [f"model, {described}{' (headline)' if one == strategy else ''}"]
+        + [_score(task["metrics"][one][metric]) for metric in metrics]
+        for one, described in _STRATEGIES.items()
+        if one in task["metrics"]
     ]
     body += [
         [FLOOR_NAMES.get(floor["name"], floor["name"])]
@@ -183,6 +185,8 @@ def _score(score: Mapping[str, Any] | None) -> str:
     if score is None:
         return "-"
     spread = f", sd {score['sd']:.3f}" if score["sd"] is not None else ""
+    if score["low"] is None:
+        return f"{score['mean']:.3f} (too few posts{spread})"
     return f"{score['mean']:.3f} ({score['low']:.3f} to {score['high']:.3f}{spread})"
 
 

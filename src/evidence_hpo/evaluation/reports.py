@@ -108,13 +108,11 @@ def _verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) 
         f"{metric} {score['mean']:.3f} ({evaluation['confidence']:.0%} interval {score['low']:.3f} to "
         f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
     )
-    against = (
-        f"{FLOOR_NAMES.get(hardest['name'], hardest['name'])} by {gap['mean']:+.3f} "
-        f"({gap['low']:+.3f} to {gap['high']:+.3f})"
-    )
-    what = "clears every floor" if above else "does NOT clear every floor"
+    floor = FLOOR_NAMES.get(hardest["name"], hardest["name"])
+    difference = f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
     relation = "above" if gap["low"] > 0 else "below" if gap["high"] < 0 else "not distinguishable from"
-    text = f"{what}: {measured}; {relation} {against}."
+    what = "clears every floor" if above else "does NOT clear every floor"
+    text = f"{what}: {measured}; {relation} {floor}, difference {difference}."
     text += "".join(f" {said}" for code, said in _DISQUALIFYING.items() if code in codes)
     return {
         "task": name,

@@ -29,7 +29,7 @@ class Scored:
     overall: Draws
     """Metric -> shape [1 + repeats]."""
     by_criterion: Draws
-    """Metric -> shape [criteria, 1 + repeats]."""
+    """Metric -> shape [criteria, 1 + repeats]; NaN in resamples without the rows that the metric is about."""
     confusion: NDArray[np.float64]
     """True positives, false positives, false negatives, true negatives of all rows, shape [4]."""
 
@@ -55,9 +55,6 @@ class Scorer(Protocol):
 
     def described(self, thresholds: Any) -> dict[str, Any]:
         """Return the tuned thresholds as JSON values."""
-
-    def undefined(self, positives: int, rows: int) -> set[str]:
-        """Return the metrics of a criterion that have no meaning with these numbers of rows."""
 
 
 class _Grouped:
@@ -105,15 +102,16 @@ class CriteriaScorer(_Grouped):
         for strategy in self.strategies:
             predicted = probabilities >= thresholds.of(strategy, test["criterion"].to_numpy(dtype=object))
             sums = self._sums(confusion_counts(labels, predicted))
-            total = sums.sum(axis=0)
-            own = metrics_of_counts(sums)
-            overall = {
-                **metrics_of_counts(total),
-                "roc_auc": area,
-                "f1_over_criteria": _supported_mean(own["f1"], sums),
-            }
-            found[strategy] = Scored(overall, {name: own[name] for name in self._SHOWN}, total[0])
+            total, own = sums.sum(axis=0), self._of_criteria(sums)
+            overall = metrics_of_counts(total) | {"roc_auc": area, "f1_over_criteria": _known_mean(own["f1"])}
+            found[strategy] = Scored(overall, own, total[0])
         return found
+
+    def _of_criteria(self, sums: NDArray[np.float64]) -> Draws:
+        own = metrics_of_counts(sums)
+        rows, positives = sums.sum(axis=-1), sums[..., 0] + sums[..., 2]
+        about = {"macro_f1": rows}
+        return {name: np.where(about.get(name, positives) > 0, own[name], np.nan) for name in self._SHOWN}
 
     def thresholds_of(self, thresholds: CriteriaThresholds, strategy: str, criterion: str) -> float:  # noqa: D102
         return float(thresholds.of(strategy, np.array([criterion], dtype=object))[0])
@@ -125,15 +123,11 @@ class CriteriaScorer(_Grouped):
             "fallbacks": dict(thresholds.fallbacks),
         }
 
-    def undefined(self, positives: int, rows: int) -> set[str]:  # noqa: D102
-        return set(self._SHOWN) if rows == 0 else {"precision", "recall", "f1"} if positives == 0 else set()
 
-
-def _supported_mean(f1: NDArray[np.float64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean f1 of the criteria that have a positive row in the resample; 0 where none has."""
-    supported = sums[..., 0] + sums[..., 2] > 0
-    count = supported.sum(axis=0)
-    return _ratio((f1 * supported).sum(axis=0), count)
+def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the first axis of the values that are not NaN; 0 where none is."""
+    known = ~np.isnan(values)
+    return _ratio(np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0))
 
 
 class EvidenceScorer(_Grouped):
@@ -163,9 +157,15 @@ class EvidenceScorer(_Grouped):
             cells = confusion_counts(answerable, answered)
             columns = [scores[name] for name in self._MEANS] + [scores["char_f1"] * answerable]
             sums = self._sums(np.concatenate([np.stack(columns, axis=1), cells], axis=1))
-            own, overall = self._metrics(sums), self._metrics(sums.sum(axis=0))
-            found[strategy] = Scored(overall, {name: own[name] for name in self._SHOWN}, cells.sum(axis=0))
+            overall = self._metrics(sums.sum(axis=0))
+            found[strategy] = Scored(overall, self._of_criteria(sums), cells.sum(axis=0))
         return found
+
+    def _of_criteria(self, sums: NDArray[np.float64]) -> Draws:
+        own = self._metrics(sums)
+        with_answer, without = sums[..., -4] + sums[..., -2], sums[..., -3] + sums[..., -1]
+        about = {"has_answer_char_f1": with_answer, "no_answer_accuracy": without}
+        return {name: np.where(about.get(name, with_answer + without) > 0, own[name], np.nan) for name in self._SHOWN}
 
     def _metrics(self, sums: NDArray[np.float64]) -> Draws:
         tp, fp, fn, tn = np.moveaxis(sums[..., -4:], -1, 0)
@@ -181,10 +181,6 @@ class EvidenceScorer(_Grouped):
 
     def described(self, thresholds: EvidenceThreshold) -> dict[str, Any]:  # noqa: D102
         return {"global": thresholds.overall}
-
-    def undefined(self, positives: int, rows: int) -> set[str]:  # noqa: D102
-        lacking = {"has_answer_char_f1"} if positives == 0 else set()
-        return lacking | ({"no_answer_accuracy"} if positives == rows else set())
 
 
 def _ratio(numerator: NDArray[np.float64], denominator: NDArray[Any]) -> NDArray[np.float64]:

@@ -183,7 +183,9 @@ def _curves(axes: Axes, stage: StageTrials) -> None:
         x, y = zip(*sorted(rungs), strict=True)
         axes.scatter(x, y, marker="_", s=110, c=BLACK, linewidths=1.6, zorder=5)
     axes.set(title=stage.name, xlabel="Epoch", ylabel=f"Validation {_objective([stage])}")
-    if max(trial["epochs"] for trial in stage.trials) > 1:
+    last = max(trial["epochs"] for trial in stage.trials)
+    axes.set_xlim(0, 1.04 * last)
+    if last > 1:
         whole_numbers(axes)
     axes.grid()
 
@@ -203,7 +205,7 @@ def slices_figure(stages: Sequence[StageTrials]) -> Figure:
     for axes in panels[len(shown) :]:
         axes.set_axis_off()
     for axes in panels[::columns]:
-        axes.set_ylabel(f"Validation {_objective(stages)}")
+        axes.set_ylabel(f"Validation\n{_objective(stages)}")
     handles = [
         Line2D([], [], linestyle="", label=stage.name, **_stage_style(number)) for number, stage in enumerate(stages)
     ]

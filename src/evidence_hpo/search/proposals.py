@@ -1,7 +1,8 @@
 """Proposals of a round, made jointly from finished trials only: same inputs, same bytes.
 
 Round 0 is a scrambled Sobol set, or the best configurations of the stage before, run again. Later rounds are asked
-one after the other from an in-memory TPE study that holds the finished trials in canonical order. Trials that are
+one after the other from an in-memory TPE study that holds the finished trials in canonical order; while fewer than ten
+are finished and seen, they go on with the Sobol set. Trials that are
 proposed but not yet seen (``lag``, and the earlier ones of the same round) repel by the constant liar.
 """
 
@@ -28,6 +29,9 @@ from evidence_hpo.search.settings import ProposalSettings
 from evidence_hpo.search.spaces import Dimension, SearchSpace, is_active, parameters_of, resolve
 
 __all__ = ["propose", "random_points", "sobol_points"]
+
+STARTUP_TRIALS = 10
+"""Finished trials (complete or pruned) below which TPE has nothing to go on."""
 
 Point = dict[str, Any]
 """The sampled parameters of one trial."""
@@ -61,7 +65,7 @@ def propose(
     missing = settings.count - len(trials)
     first = settings.first_number + len(trials)
     rungs = rung_thresholds(settings.pruner, finished)
-    for number, point in enumerate(_points(settings, space, finished, pending, missing), start=first):
+    for number, point in enumerate(_points(settings, space, finished, pending, first, missing), start=first):
         trials.append(
             _trial(settings, number, point, resolve(settings.parameters, point, settings.architecture), rungs)
         )
@@ -132,33 +136,36 @@ def _points(
     space: SearchSpace,
     finished: Sequence[TrialRecord],
     pending: Sequence[ProposedTrial],
+    first: int,
     count: int,
 ) -> list[Point]:
     if count == 0:
         return []
-    if settings.round == 0:
-        return sobol_points(settings, space, count)
-    if settings.sampler == "random":
-        return random_points(settings, space, count)
+    if settings.round > 0 and settings.sampler == "random":
+        return random_points(settings, space, first, count)
+    # With too few finished trials TPE would draw at random; going on with the Sobol set covers the space better.
+    if settings.round == 0 or sum(trial.state != "failed" for trial in finished) < STARTUP_TRIALS:
+        return sobol_points(settings, space, first, count)
     return _tpe_points(settings, space, finished, pending, count)
 
 
-def sobol_points(settings: ProposalSettings, space: SearchSpace, count: int) -> list[Point]:
-    """Return the first points of the stage's scrambled Sobol set; fewer points are a prefix of more."""
+def sobol_points(settings: ProposalSettings, space: SearchSpace, first: int, count: int) -> list[Point]:
+    """Return points of the stage's scrambled Sobol set by index: trial ``n`` gets point ``n``, from ``first`` on."""
     if not space.dimensions:
         return [{} for _ in range(count)]
     from scipy.stats import qmc
 
     seed = sampler_seed(settings.study, settings.architecture, settings.stage, "sobol", 0, settings.seed)
     engine = qmc.Sobol(len(space.dimensions), scramble=True, rng=np.random.default_rng(seed))
-    positions = engine.random_base2(math.ceil(math.log2(count)) if count > 1 else 0)
-    return [_point(settings, space, _reader(row)) for row in positions[:count]]
+    # Whole powers of two, of which the points are a slice: what scipy draws does not depend on how many are wanted.
+    positions = engine.random_base2(math.ceil(math.log2(first + count)))
+    return [_point(settings, space, _reader(row)) for row in positions[first : first + count]]
 
 
-def random_points(settings: ProposalSettings, space: SearchSpace, count: int) -> list[Point]:
+def random_points(settings: ProposalSettings, space: SearchSpace, first: int, count: int) -> list[Point]:
     """Return uniform points; each depends on its own number only."""
     points = []
-    for number in range(settings.first_number, settings.first_number + count):
+    for number in range(first, first + count):
         seed = sampler_seed(settings.study, settings.architecture, settings.stage, "random", number, settings.seed)
         positions = np.random.default_rng(seed).random(len(space.dimensions))
         points.append(_point(settings, space, _reader(positions)))
@@ -188,10 +195,10 @@ def _tpe_points(
     pending: Sequence[ProposedTrial],
     count: int,
 ) -> list[Point]:
-    from evidence_hpo.search.tpe import TpeStudy
+    from evidence_hpo.search.tpe import TpeStudy  # loads optuna, which only this kind of round needs
 
     seed = sampler_seed(settings.study, settings.architecture, settings.stage, "tpe", settings.round, settings.seed)
-    study = TpeStudy(space.dimensions, seed)
+    study = TpeStudy(space.dimensions, seed, STARTUP_TRIALS)
     known: list[TrialRecord | ProposedTrial] = [*finished, *pending]
     for trial in sorted(known, key=lambda one: one.number):
         study.add(trial)

@@ -147,5 +147,3 @@ def absent_record(
         checkpoint=None,
         duration_seconds=0.0,
     )
-
-

@@ -13,10 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from evidence_hpo.search.records import ProposedTrial, TrialRecord
 from evidence_hpo.search.spaces import Dimension, sampled_value
 
-__all__ = ["STARTUP_TRIALS", "Ask", "TpeStudy"]
-
-STARTUP_TRIALS = 10
-"""With fewer finished trials, points are uniform."""
+__all__ = ["Ask", "TpeStudy"]
 
 # Optuna demands times; TPE does not look at them.
 _TIME = datetime.datetime(2000, 1, 1)
@@ -25,12 +22,12 @@ _TIME = datetime.datetime(2000, 1, 1)
 class TpeStudy:
     """An in-memory study of one round. Add trials in canonical order: another order gives other suggestions."""
 
-    def __init__(self, dimensions: Sequence[Dimension], seed: int) -> None:
+    def __init__(self, dimensions: Sequence[Dimension], seed: int, startup_trials: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Univariate and with the constant liar by measurement (docs: the default multivariate TPE is far worse in
         # this setting); stated, because defaults change between versions.
         sampler = optuna.samplers.TPESampler(
-            multivariate=False, constant_liar=True, n_startup_trials=STARTUP_TRIALS, seed=seed
+            multivariate=False, constant_liar=True, n_startup_trials=startup_trials, seed=seed
         )
         storage = optuna.storages.InMemoryStorage()
         self._study = optuna.create_study(direction="maximize", sampler=sampler, storage=storage)

@@ -7,9 +7,9 @@ from typing import Literal
 
 from evidence_hpo.config.data import ExampleSettings
 from evidence_hpo.data import tables
-from evidence_hpo.data.criteria_file import criterion_ids
 from evidence_hpo.data.examples import build_examples as build
 from evidence_hpo.data.examples import log_examples
+from evidence_hpo.schemas import read_artefact
 from evidence_hpo.step import run_step
 
 
@@ -26,7 +26,8 @@ def build_examples(
     """Build the examples of one task from one split's posts and annotations."""
     own_posts = tables.read_table(posts, tables.POSTS)
     own_annotations = tables.read_table(annotations, tables.ANNOTATIONS)
-    examples = build(settings, task, seed, own_posts, own_annotations, criterion_ids(criteria))
+    known = [criterion["id"] for criterion in read_artefact(criteria, "criteria")]
+    examples = build(settings, task, seed, own_posts, own_annotations, known)
     tables.write_table(output, examples.frame, tables.EXAMPLES)
     log_examples(task, examples)
 

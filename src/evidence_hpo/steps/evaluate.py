@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -10,8 +11,8 @@ import pyarrow.parquet as pq
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError
-from evidence_hpo.evaluation.artefact import TaskInput, evaluation_artefact
-from evidence_hpo.evaluation.floors import floors_of
+from evidence_hpo.evaluation.artefact import evaluation_artefact
+from evidence_hpo.evaluation.floors import Floor, floors_of
 from evidence_hpo.evaluation.models import final_models, open_caches, predict_all
 from evidence_hpo.evaluation.predictions import predictions_table
 from evidence_hpo.files import atomic_path, digest_file
@@ -71,11 +72,7 @@ def evaluate(
     with atomic_path(predictions) as temporary:
         pq.write_table(predictions_table(predicted), temporary, compression="zstd")
     examples = {"train": train_examples, "validation": validation_examples, "test": test_examples}
-    inputs: dict[str, TaskInput] = {}
-    for number, task in enumerate(tasks):
-        tables = {split: pd.read_parquet(_nth(paths, number, split)) for split, paths in examples.items()}
-        inputs[task] = (predicted[task], floors_of(task, tables, read_artefact(criteria, "criteria")))
-        log_event("floors", f"{task}: fitted the floors")
+    inputs = {task: (predicted[task], _floors(task, number, examples, criteria)) for number, task in enumerate(tasks)}
     digests = {
         **{key: origins[key] for key in ("backbone", "code", "train")},
         **{split: {task: cache.digest for task, cache in of_split.items()} for split, of_split in caches.items()},
@@ -83,10 +80,21 @@ def evaluate(
     }
     value = evaluation_artefact(read_artefact(chosen, "chosen"), trained, inputs, digests, settings, seed)
     write_artefact(evaluation, "evaluation", value)
-    for task, report in value["tasks"].items():
-        headline = report["headline"]
-        log_event("evaluated", f"{architecture}, {task}: {headline['metric']} {headline['score']['mean']:.4f}")
-    for warning in value["warnings"]:
+    _log(value)
+
+
+def _floors(task: str, number: int, examples: dict[str, list[Path]], criteria: Path) -> list[Floor]:
+    tables = {split: pd.read_parquet(_nth(paths, number, split)) for split, paths in examples.items()}
+    floors = floors_of(task, tables, read_artefact(criteria, "criteria"))
+    log_event("floors", f"{task}: fitted the floors")
+    return floors
+
+
+def _log(evaluation: dict[str, Any]) -> None:
+    for task, report in evaluation["tasks"].items():
+        metric, score = report["headline"]["metric"], report["headline"]["score"]["mean"]
+        log_event("evaluated", f"{evaluation['architecture']}, {task}: {metric} {score:.4f}")
+    for warning in evaluation["warnings"]:
         log_event("warning", warning["message"], level="warning")
 
 

@@ -100,6 +100,11 @@ VALUES: list[tuple[str, Callable[[Folder], None], str]] = [
         lambda folder: folder.settings.update(ignored_labels=["MOOD"]),
         "data.corpus.ignored_labels: is also a criterion: MOOD",
     ),
+    (
+        "alias of a criterion",
+        lambda folder: folder.settings.update(label_aliases={"MOOD": "SLEEP"}),
+        "data.corpus.label_aliases: is also a criterion: MOOD; remove it from one of the two",
+    ),
     ("criteria no list", set_value("criteria", {"MOOD": "x"}), "criteria.json: must be a JSON list of"),
     ("criteria empty", set_value("criteria", []), "criteria.json: must be a JSON list of"),
     ("criterion no mapping", set_value("criteria", ["MOOD"]), "criterion 1 is not a mapping"),

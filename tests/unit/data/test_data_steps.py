@@ -77,16 +77,18 @@ def test_spans_are_offsets_of_the_evidence_in_the_post(folder: Folder) -> None:
 
 def test_the_report_counts_what_was_understood_left_out_and_lost(folder: Folder) -> None:
     folder.annotations[0][3] = "SLEPE"
-    folder.annotations[2][3] = "OTHER"
+    folder.annotations[2][3] = "OTHRE"
     folder.annotations[4][2] = "Quartz jukebox vow."
     folder.annotations[6][2] = "  "
     folder.posts[8][1] = "word " * 600
     folder.posts.append(["p9", " Word " * 600])
-    folder.settings.update(label_aliases={"SLEPE": "SLEEP", "UNUSED": "MOOD"}, ignored_labels=["OTHER", "SPECIAL_CASE"])
+    folder.settings.update(
+        label_aliases={"SLEPE": "SLEEP", "OTHRE": "OTHER", "UNUSED": "MOOD"}, ignored_labels=["OTHER", "SPECIAL_CASE"]
+    )
     folder.write()
     folder.run("prepare")
     report = json.loads((folder.out / "report.json").read_text(encoding="utf-8"))
-    assert report["labels"] == {"aliases": {"SLEPE": 1}, "ignored": {"OTHER": 1}}
+    assert report["labels"] == {"aliases": {"OTHRE": 1, "SLEPE": 1}, "ignored": {"OTHER": 1}}
     annotations = report["annotations"]
     assert annotations["count"] == 14
     assert annotations["unaligned"] == ["p2_1|SLEEP"]

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evidence_hpo.config.data import SplitSettings
-from evidence_hpo.data.splits import SPLITS, check_no_leakage, describe_splits, split_posts, text_keys
+from evidence_hpo.data.splits import SPLITS, check_no_leakage, describe_splits, split_posts
 from evidence_hpo.data.stratification import stable_order, stratify
+from evidence_hpo.data.tables import text_keys
 from evidence_hpo.errors import DataError
 
 

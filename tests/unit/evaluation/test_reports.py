@@ -44,7 +44,10 @@ def test_the_verdict_is_against_the_floor_that_is_hardest_to_clear() -> None:
     verdict = verdicts(two)[0]
     assert verdict["best_floor"] == "tfidf_logistic_regression"
     assert not verdict["above_all_floors"]
-    assert "not distinguishable from TF-IDF with logistic regression by +0.010 (-0.020 to +0.040)" in verdict["text"]
+    assert (
+        "not distinguishable from TF-IDF with logistic regression, difference +0.010 (-0.020 to +0.040)"
+        in verdict["text"]
+    )
 
 
 def test_the_text_holds_every_verdict_and_warning() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -80,17 +79,28 @@ def test_failed_trials_change_no_suggestion(finished: list[TrialRecord]) -> None
 def test_study_seed_round_and_architecture_change_the_proposals() -> None:
     base = settings_of(0)
     points = [
-        sobol_points(base.model_copy(update=change), space_of(), 4)
+        sobol_points(base.model_copy(update=change), space_of(), 0, 4)
         for change in ({}, {"seed": 1}, {"study": "other"}, {"architecture": "share"}, {"stage": "other"})
     ]
     assert len({repr(one) for one in points}) == 5
-    assert random_points(base, space_of(), 3) == random_points(base, space_of(), 3)
+    assert random_points(base, space_of(), 0, 3)[1:] == random_points(base, space_of(), 1, 2)
 
 
 def test_sobol_covers_each_dimension_evenly() -> None:
     space = SearchSpace("criteria", "stage1", "configured", (Dimension("dropout", "float", 0.0, 0.5),))
-    values = sorted(point["dropout"] for point in sobol_points(settings_of(0), space, 64))
+    values = sorted(point["dropout"] for point in sobol_points(settings_of(0), space, 0, 64))
     assert [int(value / 0.5 * 64) for value in values] == list(range(64))
+
+
+def test_sobol_goes_on_until_tpe_has_enough(finished: list[TrialRecord]) -> None:
+    everything = sobol_points(settings_of(0), space_of(), 0, 28)
+    unseen = propose(settings_of(0), space_of(), []).trials
+    lagging = propose(settings_of(1, lag=1), space_of(), [], unseen)
+    assert [trial.sampled for trial in (*unseen, *lagging.trials)] == everything
+    few, enough = finished[:9], [trial for trial in finished[:16] if trial.state != "failed"]
+    assert len(enough) >= 10
+    assert [trial.sampled for trial in propose(settings_of(1), space_of(), few).trials] == everything[16:]
+    assert [trial.sampled for trial in propose(settings_of(1), space_of(), enough).trials] != everything[16:]
 
 
 def test_pending_trials_repel(finished: list[TrialRecord]) -> None:
@@ -131,7 +141,7 @@ def test_equal_configurations_are_rerun_once() -> None:
 
 def test_a_value_outside_the_box_is_left_out_and_the_others_still_count() -> None:
     dimensions = (Dimension("dropout", "float", 0.1, 0.2), Dimension("weight_decay", "float", 0.0, 1.0))
-    study = TpeStudy(dimensions, seed=0)
+    study = TpeStudy(dimensions, seed=0, startup_trials=10)
     study.add(record(0, 0.5, {"dropout": 0.4, "weight_decay": 0.3}))
     study.add(record(1, 0.5, {"dropout": 0.15, "weight_decay": 0.3}, "pruned"))
     study.add(record(2, 0.5, {"dropout": 0.15, "weight_decay": 0.3}, "failed"))

@@ -76,9 +76,7 @@ def test_more_rounds_leave_the_earlier_ones_as_they_are(tmp_path: Path) -> None:
     long = FileStudy(tmp_path / "long", SearchSettings(stages=(stage(trials=43, first_round=16, round_size=8),)))
     short.run()
     long.run()
-    trials = [
-        [line for line in (study.folder("stage1") / "trials.jsonl").read_text().splitlines()] for study in (short, long)
-    ]
+    trials = [(study.folder("stage1") / "trials.jsonl").read_text().splitlines() for study in (short, long)]
     assert len(trials[0]) == 30
     assert trials[1][:30] == trials[0]
 

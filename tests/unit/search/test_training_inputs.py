@@ -84,7 +84,7 @@ def test_a_run_reads_the_caches_of_its_encoder_and_tasks(tmp_path: Path) -> None
 
 
 def test_the_test_split_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="test/texts.arrow: is not a token cache of the training or validation"):
+    with pytest.raises(DataError, match=r"test/texts\.arrow: is not a token cache of the training or validation"):
         opened(tmp_path, ("train", "test"))
 
 
@@ -122,7 +122,7 @@ def test_training_gets_what_was_requested(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(runs, "run", run)
     one = request(3, rungs=(RungThreshold(epoch=0.5, threshold=0.4),), architecture="joint")
-    assert runs.training_runner(opened(tmp_path))(one, tmp_path, None, print) == "result"  # type: ignore[comparison-overlap]
+    assert runs.training_runner(opened(tmp_path))(one, tmp_path, None, print) == "result"
     spec, inputs, work, model = calls[0]
     assert (spec.architecture, spec.seed, spec.epochs, spec.objective) == ("joint", 3, 3, "macro_f1")
     assert spec.parameters == FIXED.model_dump()
