@@ -1,4 +1,3 @@
-import os
 import sys
 from pathlib import Path
 
@@ -6,7 +5,8 @@ from evidence_hpo import paths
 from evidence_hpo.code_digest import code_digest
 from evidence_hpo.config.loading import load_configuration
 from evidence_hpo.errors import ConfigurationError
-from evidence_hpo.graph import SEARCH_SPLITS, StudyGraph
+from evidence_hpo.graph import StudyGraph
+from evidence_hpo.jobs import set_job_environment
 
 try:
     study = StudyGraph(load_configuration(config, Path.cwd()))
@@ -14,14 +14,7 @@ except ConfigurationError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 
-# Jobs use the interpreter and the package of this workflow, wherever the shell's own `python` points; an activated
-# conda environment still comes first.
-os.environ["PATH"] = os.pathsep.join(
-    [str(Path(sys.executable).parent), os.environ["PATH"]]
-)
-os.environ["PYTHONPATH"] = str(Path(workflow.basedir) / "src")
-# Numbers must not depend on how many cores a machine has; torch's threads are a setting of the run.
-os.environ["OMP_NUM_THREADS"] = "1"
+set_job_environment(Path(workflow.basedir))
 
 
 wildcard_constraints:

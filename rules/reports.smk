@@ -120,9 +120,10 @@ rule draw_dag:
         runtime=10,
     params:
         settings=study.configuration.model_dump_json(),
+        snakefile=f"{workflow.basedir}/Snakefile",
         code=code_of("draw_dag"),
     message:
         "Drawing the job graph"
     shell:
-        "python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {workflow.basedir}/Snakefile"
+        "python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {params.snakefile:q}"
         " --rulegraph {output.rulegraph} --dag {output.dag} --code {params.code} --log {log}"

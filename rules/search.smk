@@ -1,20 +1,10 @@
-def stages_with(narrowed):
-    """Return a wildcard pattern of the stages whose space is narrowed (or named, respectively)."""
-    names = [
-        name
-        for name, stage in study.stages.items()
-        if (stage.space is None) == narrowed
-    ]
-    return "|".join(names) or "(?!)"
-
-
 rule define_space:
     output:
         space=paths.SPACE,
     log:
         "results/logs/{architecture}/{stage}/define_space.log",
     wildcard_constraints:
-        stage=stages_with(narrowed=False),
+        stage=study.stage_pattern(narrowed=False),
     conda:
         "../envs/core.yaml"
     resources:
@@ -47,7 +37,7 @@ rule narrow_space:
     log:
         "results/logs/{architecture}/{stage}/narrow_space.log",
     wildcard_constraints:
-        stage=stages_with(narrowed=True),
+        stage=study.stage_pattern(narrowed=True),
     conda:
         "../envs/core.yaml"
     resources:

@@ -47,6 +47,11 @@ class StudyGraph:
         position = names.index(stage)
         return names[position - 1] if position else None
 
+    def stage_pattern(self, *, narrowed: bool) -> str:
+        """Return a pattern of the stages whose space is narrowed, or of those that name one."""
+        names = [name for name, stage in self.stages.items() if (stage.space is None) == narrowed]
+        return "|".join(names) or "(?!)"
+
     @property
     def last_stage(self) -> str:
         """Name of the last stage, whose best trials are retrained."""

@@ -66,8 +66,7 @@ class Construction:
 def _swapped(*templates: str) -> tuple[tuple[str, str], ...]:
     """Pairs of a template with `{P}` and `{Q}`, and the same template with the two exchanged."""
     return tuple(
-        (template, template.replace("{P}", "{*}").replace("{Q}", "{P}").replace("{*}", "{Q}"))
-        for template in templates
+        (template, template.replace("{P}", "{*}").replace("{Q}", "{P}").replace("{*}", "{Q}")) for template in templates
     )
 
 

@@ -24,6 +24,7 @@ _FLOORS = {
     "always_null": "never a span",
     "tfidf_best_sentence": "TF-IDF best sentence",
 }
+_FAINT = 0.3
 _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 
 
@@ -142,7 +143,9 @@ def criteria_figure(evaluation: Mapping[str, Any]) -> Figure:
         axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
         axes.set_xlabel(f"{metric} on the test split, {evaluation['confidence']:.0%} interval over posts")
         axes.set_title(f"{name}: criterion (positives/examples)", pad=16)
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), borderaxespad=0.1)
+        if any(row["metrics"][metric] and row["metrics"][metric]["low"] is None for row in rows):
+            axes.bar(0, 0, color=BLUE, alpha=_FAINT, label="too few posts for an interval")
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.985), borderaxespad=0.1, ncols=2)
         axes.grid(axis="x")
     return figure
 
@@ -151,9 +154,9 @@ def _criterion_bar(axes: Axes, position: int, score: Mapping[str, Any] | None) -
     if score is None:
         axes.text(0.01, position, "no positive example", va="center", fontsize=8, color="#555555")
         return
-    axes.barh(position, score["mean"], height=0.66, color=BLUE, alpha=0.75)
-    if score["low"] is None:
-        axes.text(score["mean"] + 0.01, position, "too few posts", va="center", fontsize=7, color="#555555")
+    few = score["low"] is None
+    axes.barh(position, score["mean"], height=0.66, color=BLUE, alpha=_FAINT if few else 0.75)
+    if few:
         return
     reach = [[max(score["mean"] - score["low"], 0)], [max(score["high"] - score["mean"], 0)]]
     axes.errorbar(score["mean"], position, xerr=reach, fmt="none", color=BLACK, capsize=2.5, linewidth=1)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from torch import nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from evidence_hpo.models.backbones import encoder_options, load_encoder
@@ -14,7 +13,7 @@ from evidence_hpo.models.backbones import encoder_options, load_encoder
 __all__ = ["empty_encoder", "new_encoder"]
 
 
-def new_encoder(directory: Path, *, dropout: float) -> nn.Module:
+def new_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
     """Return an encoder with the backbone's weights in memory of its own.
 
     Nothing is kept between the runs of a process: the file is mapped, and the system holds it in its page cache, so
@@ -24,17 +23,17 @@ def new_encoder(directory: Path, *, dropout: float) -> nn.Module:
     Raises:
         DataError: The directory holds no encoder that can be loaded.
     """
-    encoder: nn.Module = load_encoder(directory, dropout=dropout)
+    encoder = load_encoder(directory, dropout=dropout)
     for parameter in encoder.parameters():
         parameter.data = parameter.data.clone()
     return encoder
 
 
-def empty_encoder(directory: Path) -> nn.Module:
+def empty_encoder(directory: Path) -> PreTrainedModel:
     """Return the encoder that ``config.json`` of ``directory`` describes, without meaningful weights."""
     config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
     with no_init_weights():
-        encoder: nn.Module = AutoModel.from_config(  # type: ignore[no-untyped-call]
+        encoder: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, **encoder_options(config)
         )
     return encoder

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from evidence_hpo.errors import DataError
 from evidence_hpo.models.architectures import EncoderInputs
 from evidence_hpo.tokens.batching import data_slice, evaluation_batches, length_bucketed_batches
 from evidence_hpo.tokens.cache import TokenCache
@@ -52,17 +53,27 @@ class DeviceBatch:
 
 
 def training_data(cache: TokenCache, parameters: Mapping[str, Any], fraction: float) -> TaskData:
-    """Return the windows of the share ``fraction`` of the posts of ``cache``."""
+    """Return the windows of the share ``fraction`` of the posts of ``cache``.
+
+    Raises:
+        DataError: There are no examples, or `max_length` leaves no room for the text.
+    """
     rows = np.arange(len(cache)) if fraction >= 1.0 else data_slice(cache.post_ids, fraction, _SLICE_SEED)
     return _task_data(cache, rows, parameters)
 
 
 def evaluation_data(cache: TokenCache, parameters: Mapping[str, Any]) -> TaskData:
-    """Return the windows of all examples of ``cache``."""
+    """Return the windows of all examples of ``cache``.
+
+    Raises:
+        DataError: There are no examples, or `max_length` leaves no room for the text.
+    """
     return _task_data(cache, np.arange(len(cache)), parameters)
 
 
 def _task_data(cache: TokenCache, rows: Rows, parameters: Mapping[str, Any]) -> TaskData:
+    if len(rows) == 0:
+        raise DataError(f"the token cache of task {cache.task} has no examples; change the settings of build_examples")
     overlap = parameters.get("window_overlap", 0.0)
     return TaskData(cache, rows, build_features(cache, rows, max_length=parameters["max_length"], overlap=overlap))
 

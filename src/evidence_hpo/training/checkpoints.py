@@ -60,7 +60,7 @@ class ResumePoints:
     """The resume points of one run in a directory of their own; the last two are kept.
 
     The tensors of epoch E are written first, then the JSON that names them with their SHA-256, so that a process killed
-    at any moment leaves the points before. A point that is damaged, or was made by another run, is passed over.
+    at any moment leaves the points before. A point that is damaged, or of another run, is reported and removed.
     """
 
     def __init__(self, work: Path, key: str, report: Callable[[str], None]) -> None:
@@ -77,8 +77,7 @@ class ResumePoints:
         content = {"run": self.key, "tensors": digest_file(weights), "progress": dataclasses.asdict(progress)}
         write_text(path, canonical_json({"content": content, "digest": digest_json(content)}))
         for old in self._paths()[_KEPT:]:
-            old.unlink()
-            old.with_suffix(".safetensors").unlink(missing_ok=True)
+            self._remove(old)
 
     def latest(self) -> tuple[Progress, dict[str, Tensor]] | None:
         """Return the newest intact resume point of this run, or None."""
@@ -88,11 +87,16 @@ class ResumePoints:
                 return Progress(**content["progress"]), load_file(path.with_suffix(".safetensors"))
             except DataError as error:
                 self.report(f"resume point ignored: {error}")
+                self._remove(path)  # or it could outlive the points of this run as one of the last two
         return None
 
     def delete(self) -> None:
         """Remove everything that was saved."""
         shutil.rmtree(self.work, ignore_errors=True)
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self.work.glob("epoch_*.json"), reverse=True)

@@ -15,6 +15,7 @@ from evidence_hpo.training.batches import Rows, TaskData, epoch_batches, load_ba
 from evidence_hpo.training.checkpoints import Progress, ResumePoints, optimizer_tensors, restore_optimizer
 from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
 from evidence_hpo.training.losses import task_loss
+from evidence_hpo.training.memory import release_memory
 from evidence_hpo.training.optimizers import build_optimizer
 from evidence_hpo.training.precision import Compute
 from evidence_hpo.training.schedules import learning_rate_factors
@@ -83,6 +84,7 @@ class Training:
                 if here and (ending := self.evaluate(here, losses[: index + 1])):
                     return ending
             self.progress.epoch = epoch + 1
+            release_memory()
             if ending := self.finished():
                 return ending
             self.save()

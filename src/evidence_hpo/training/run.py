@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 
+from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import digest_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
+from evidence_hpo.models.backbones import max_positions
 from evidence_hpo.models.encoders import new_encoder
 from evidence_hpo.training.batches import evaluation_data, training_data
 from evidence_hpo.training.checkpoints import Progress, ResumePoints, export_model
@@ -95,6 +97,11 @@ def _training(
     parameters = spec.parameters
     dropout = parameters["backbone_dropout"]
     encoders = [new_encoder(inputs.backbone, dropout=dropout) for _ in range(encoder_count(spec.architecture))]
+    longest = max_positions(encoders[0])
+    if parameters["max_length"] > longest:
+        raise ConfigurationError(
+            f"max_length: {parameters['max_length']} is more than the backbone's {longest} positions"
+        )
     # Only now, because reading an encoder may draw random numbers, and a cached one draws none.
     seed_generators(spec.seed, "model")
     model = build_model(spec.architecture, parameters, encoders)

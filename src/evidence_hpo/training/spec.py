@@ -76,7 +76,7 @@ class RunSpec:
         thresholds: dict[float, float | None] = {float(epoch): None for epoch in range(1, self.epochs + 1)}
         thresholds |= {rung.epoch: rung.threshold for rung in self.rungs if rung.epoch <= self.epochs}
         return [
-            EvaluationPoint(max(1, round(epoch * steps_per_epoch)), epoch, thresholds[epoch])
+            EvaluationPoint(max(1, round(epoch * steps_per_epoch)), float(epoch), thresholds[epoch])
             for epoch in sorted(thresholds)
         ]
 

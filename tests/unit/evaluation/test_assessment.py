@@ -109,7 +109,7 @@ def test_metrics_of_a_criterion_without_positives_are_null() -> None:
 def test_a_criterion_with_positives_in_few_posts_has_no_interval() -> None:
     table = criteria_table()
     of_b = table.index[table["criterion"] == "B"]
-    table.loc[of_b, "label"] = [1] * 4 + [0] * (len(of_b) - 4)
+    table.loc[of_b, "label"] = np.array([1] * 4 + [0] * (len(of_b) - 4), dtype=np.int8)
     scorer = SCORERS["criteria"](Resampler(table["post_id"].tolist(), 200, 0), table)
     rows = assess(scorer, {0: same(table)}, [constant_floor("criteria")], SETTINGS).report["by_criterion"]
     assert [row["metrics"]["f1"]["low"] is None for row in rows] == [False, True, False]

@@ -1,9 +1,12 @@
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
+from evidence_hpo.errors import DataError
+from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.batches import (
     TaskData,
     epoch_batches,
@@ -54,6 +57,17 @@ def test_a_slice_holds_whole_posts_and_is_the_same_for_all_runs(inputs: dict[str
     assert set(half.rows) == {row for row, post in enumerate(cache.post_ids) if post in posts}
     assert np.array_equal(half.rows, training_data(cache, parameters, 0.5).rows)
     assert set(half.features.example) == set(half.rows)
+
+
+def test_a_cache_without_examples_is_an_error(make_spec: Make) -> None:
+    class Empty:
+        task = "criteria"
+
+        def __len__(self) -> int:
+            return 0
+
+    with pytest.raises(DataError, match="token cache of task criteria has no examples"):
+        evaluation_data(cast("TokenCache", Empty()), make_spec("criteria").parameters)
 
 
 def test_evaluation_passes_cover_all_windows(inputs: dict[str, RunInputs], make_spec: Make) -> None:

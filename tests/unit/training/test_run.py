@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import canonical_json, digest_directory, read_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS
 from evidence_hpo.training import loop
@@ -112,8 +113,28 @@ def test_another_runs_resume_point_is_not_taken(tmp_path: Path, inputs: Inputs, 
     other = make_spec("criteria", epochs=3, seed=8)
     lines: list[str] = []
     result = run(other, inputs["tiny"], tmp_path / "work", report=lines.append)
-    assert "of another run" in lines[0]
+    assert [line for line in lines if "of another run" in line] == lines[:2]
     assert comparable(result) == comparable(run(other, inputs["tiny"], tmp_path / "fresh", report=silent))
+
+
+def test_another_runs_later_resume_points_do_not_push_out_those_of_this_run(
+    tmp_path: Path, inputs: Inputs, make_spec: Make
+) -> None:
+    with pytest.raises(KilledError):
+        run(make_spec("criteria", epochs=4), inputs["tiny"], tmp_path / "work", report=killed_at("epoch 3 of"))
+    spec = make_spec("criteria", epochs=4, seed=8)
+    with pytest.raises(KilledError):
+        run(spec, inputs["tiny"], tmp_path / "work", report=killed_at("epoch 1 of"))
+    lines: list[str] = []
+    run(spec, inputs["tiny"], tmp_path / "work", report=lines.append)
+    assert lines[0].startswith("epoch 2:")
+
+
+def test_parameters_that_do_not_fit_the_backbone_are_errors(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
+    with pytest.raises(ConfigurationError, match="max_length: 128 is more than the backbone's 96 positions"):
+        run(make_spec("criteria", {"max_length": 128}), inputs["tiny"], tmp_path / "work", report=silent)
+    with pytest.raises(ConfigurationError, match="frozen_layers: 3 is more than the 2 layers"):
+        run(make_spec("criteria", {"frozen_layers": 3}), inputs["tiny"], tmp_path / "work", report=silent)
 
 
 def test_evaluations_come_at_rungs_and_epoch_ends_and_the_best_counts(
