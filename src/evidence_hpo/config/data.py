@@ -102,9 +102,15 @@ class EvidenceExampleSettings(Section):
     negatives_per_positive: float | None = Field(
         1.0,
         ge=0.0,
+        description="Post-criterion pairs without evidence for each pair with evidence. null: all pairs.",
+    )
+    explicit_negative_share: float = Field(
+        0.5,
+        ge=0.0,
+        le=1.0,
         description=(
-            "Post-criterion pairs without evidence for each pair with evidence; explicit negatives first. null: "
-            "all pairs."
+            "Most of the pairs without evidence that may be explicit negatives, as long as there are others; "
+            "of no effect where all pairs are taken."
         ),
     )
 

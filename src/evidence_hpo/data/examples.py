@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from evidence_hpo.config.data import ExampleSettings
+from evidence_hpo.config.data import EvidenceExampleSettings, ExampleSettings
 from evidence_hpo.data.problems import listed
 from evidence_hpo.errors import DataError
 from evidence_hpo.logs import log_event
@@ -66,8 +66,7 @@ def build_examples(
         examples = build_criteria_examples(settings.criteria.unit, posts, annotations, criteria)
         key = "data.examples.criteria.unit"
     else:
-        ratio = settings.evidence.negatives_per_positive
-        examples = build_evidence_examples(ratio, seed, posts, annotations, criteria)
+        examples = build_evidence_examples(settings.evidence, seed, posts, annotations, criteria)
         key = "data.corpus.alignment.fuzzy_threshold"
     if not (examples.frame["label"] == 1).any():
         lost = f", {len(examples.left_out)} pairs with evidence that could not be aligned" if examples.left_out else ""
@@ -101,7 +100,7 @@ def build_criteria_examples(
 
 
 def build_evidence_examples(
-    negatives_per_positive: float | None,
+    settings: EvidenceExampleSettings,
     seed: int,
     posts: pd.DataFrame,
     annotations: pd.DataFrame,
@@ -109,8 +108,8 @@ def build_evidence_examples(
 ) -> Examples:
     """Build one example per post and criterion: its evidence spans, or null (no span, label 0).
 
-    Null pairs: those with an explicit negative first, then in an order that only the seed and the id decide, until
-    there are ``negatives_per_positive`` for each positive pair (None: all).
+    Null pairs: ``negatives_per_positive`` for each positive pair (None: all), at most ``explicit_negative_share`` of
+    them explicit negatives as long as there are others; only the seed and the id decide which.
     """
     positives = annotations[annotations["status"] == 1]
     aligned = positives[positives["start"].notna()]
@@ -120,14 +119,24 @@ def build_evidence_examples(
     frame = _all_pairs(posts, criteria)
     ids = frame["example_id"].tolist()
     null_ids = [example_id for example_id in ids if example_id not in with_evidence]
-    if negatives_per_positive is not None:
-        quota = round(negatives_per_positive * len(spans))
-        null_ids = sorted(null_ids, key=lambda i: (i not in explicit, _rank(i, seed)))[:quota]
+    if settings.negatives_per_positive is not None:
+        quota = round(settings.negatives_per_positive * len(spans))
+        most_explicit = round(settings.explicit_negative_share * quota)
+        null_ids = _sampled_nulls(null_ids, explicit, quota, most_explicit, seed)
     kept = set(null_ids) | set(spans)
     frame = frame[frame["example_id"].isin(kept)]
     own = [spans.get(example_id, []) for example_id in frame["example_id"]]
     frame = frame.assign(label=[int(bool(found)) for found in own])
     return Examples(_finished(frame, own), sorted(with_evidence - set(spans)))
+
+
+def _sampled_nulls(null_ids: list[str], explicit: set[str], quota: int, most_explicit: int, seed: int) -> list[str]:
+    ranked = sorted(null_ids, key=lambda example_id: _rank(example_id, seed))
+    marked = [example_id for example_id in ranked if example_id in explicit]
+    others = [example_id for example_id in ranked if example_id not in explicit]
+    chosen = marked[:most_explicit]
+    chosen += others[: quota - len(chosen)]
+    return chosen + marked[most_explicit:][: quota - len(chosen)]
 
 
 def merge_spans(spans: Iterable[Span]) -> list[Span]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence_hpo.config.data import ExampleSettings
+from evidence_hpo.config.data import EvidenceExampleSettings, ExampleSettings
 from evidence_hpo.data.examples import (
     build_criteria_examples,
     build_evidence_examples,
@@ -25,6 +25,10 @@ spans = st.tuples(st.integers(0, 25), st.integers(1, 5)).map(lambda pair: (pair[
 facts = st.lists(
     st.tuples(st.integers(0, 5), st.sampled_from(CRITERIA), st.integers(0, 1), st.none() | spans), max_size=25
 )
+
+
+def nulls_of(ratio: float | None) -> EvidenceExampleSettings:
+    return EvidenceExampleSettings(negatives_per_positive=ratio)
 
 
 def tables(
@@ -70,7 +74,7 @@ def test_evidence_examples_tell_the_truth(
     rows: list[tuple[int, str, int, tuple[int, int] | None]], seed: int, ratio: float | None
 ) -> None:
     posts, annotations = tables(rows)
-    examples = build_evidence_examples(ratio, seed, posts, annotations, CRITERIA)
+    examples = build_evidence_examples(nulls_of(ratio), seed, posts, annotations, CRITERIA)
     frame = examples.frame
     with_evidence = {f"p{post}|{criterion}" for post, criterion, status, _ in rows if status == 1}
     marked: dict[str, set[int]] = {}
@@ -89,23 +93,27 @@ def test_evidence_examples_tell_the_truth(
         assert covered == marked.get(row.example_id, set())
 
 
-@given(facts, st.integers(0, 5))
-def test_explicit_negatives_are_chosen_first(
-    rows: list[tuple[int, str, int, tuple[int, int] | None]], seed: int
+@given(facts, st.integers(0, 5), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_explicit_negatives_are_at_most_their_share_while_there_are_others(
+    rows: list[tuple[int, str, int, tuple[int, int] | None]], seed: int, share: float
 ) -> None:
     posts, annotations = tables(rows)
-    frame = build_evidence_examples(1.0, seed, posts, annotations, CRITERIA).frame
+    settings = EvidenceExampleSettings(negatives_per_positive=1.0, explicit_negative_share=share)
+    frame = build_evidence_examples(settings, seed, posts, annotations, CRITERIA).frame
     nulls = set(frame.loc[frame["label"] == 0, "example_id"])
     pairs = {status: {f"p{post}|{criterion}" for post, criterion, s, _ in rows if s == status} for status in (0, 1)}
     explicit = pairs[0] - pairs[1]
-    assert nulls <= explicit or explicit <= nulls
+    others = 6 * len(CRITERIA) - len(pairs[1] | explicit)
+    marked = len(nulls & explicit)
+    assert marked >= min(len(explicit), round(share * len(nulls)))
+    assert marked <= round(share * len(nulls)) or len(nulls) - marked == others
 
 
 def test_the_seed_chooses_the_null_pairs_and_the_order_of_posts_does_not() -> None:
     posts, annotations = tables([(n, "A", 1, (0, 3)) for n in range(10)], posts=40)
 
     def nulls(seed: int, table: pd.DataFrame) -> list[str]:
-        frame = build_evidence_examples(1.0, seed, table, annotations, CRITERIA).frame
+        frame = build_evidence_examples(nulls_of(1.0), seed, table, annotations, CRITERIA).frame
         return frame.loc[frame["label"] == 0, "example_id"].tolist()
 
     assert nulls(1, posts) == nulls(1, posts[::-1])
@@ -121,7 +129,7 @@ def test_merged_spans_cover_the_same_characters_apart_from_each_other(given_span
 
 def test_a_pair_keeps_the_evidence_that_could_be_aligned() -> None:
     posts, annotations = tables([(0, "A", 1, None), (0, "A", 1, (4, 9)), (0, "A", 0, (20, 22))])
-    examples = build_evidence_examples(0.0, 0, posts, annotations, CRITERIA)
+    examples = build_evidence_examples(nulls_of(0.0), 0, posts, annotations, CRITERIA)
     assert examples.frame["spans"].tolist() == [[{"start": 4, "end": 9}]]
     assert examples.left_out == []
 
