@@ -14,7 +14,7 @@ from evidence_hpo.config.retrain import RetrainSettings
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
 from evidence_hpo.config.study import StudySettings
-from evidence_hpo.config.training import RuntimeSettings, TrainingSettings
+from evidence_hpo.config.training import TrainingSettings
 
 __all__ = ["Configuration", "default_configuration"]
 
@@ -36,20 +36,20 @@ class Configuration(Section):
 def default_configuration() -> Configuration:
     """Return the default study: the bundled corpus, a small encoder, minutes on two cores."""
     return Configuration(
-        backbones={"small": ScratchBackbone()},
+        backbones={"small": ScratchBackbone(pretraining_epochs=4)},
         training=TrainingSettings(
-            parameters=TrialParameters(learning_rate=1e-3, max_length=128, dropout=0.1),
-            runtime=RuntimeSettings(),
+            parameters=TrialParameters(learning_rate=1e-3, max_length=128, head_layers=0, pooling="mean"),
+            early_stopping_patience=4,
         ),
         spaces={
             "sample": Space(
                 {
-                    "learning_rate": Range(low=2e-4, high=5e-3, log=True),
-                    "weight_decay": Range(low=1e-4, high=1e-1, log=True),
-                    "warmup_ratio": Range(low=0.0, high=0.3),
+                    "learning_rate": Range(low=5e-4, high=2e-3, log=True),
+                    "weight_decay": Range(low=1e-3, high=1e-1, log=True),
+                    "warmup_ratio": Range(low=0.05, high=0.3),
                     "dropout": Range(low=0.0, high=0.3),
-                    "pooling": Choices(choices=("cls", "mean", "max")),
-                    "head_layers": Range(low=0, high=2),
+                    "backbone_dropout": Range(low=0.05, high=0.2),
+                    "head_layers": Range(low=0, high=1),
                     "schedule": Choices(choices=("linear", "cosine")),
                 }
             )
@@ -59,24 +59,24 @@ def default_configuration() -> Configuration:
                 StageSettings(
                     name="stage1",
                     space="sample",
-                    trials=12,
-                    first_round=6,
-                    round_size=6,
+                    trials=6,
+                    first_round=3,
+                    round_size=3,
                     shards=2,
                     epochs=2,
                     data_fraction=0.5,
-                    pruner=PrunerSettings(rungs=(1.0,), minimum_trials=4),
+                    pruner=PrunerSettings(rungs=(1.0,), minimum_trials=3),
                 ),
                 StageSettings(
                     name="stage2",
-                    trials=8,
-                    first_round=4,
-                    round_size=4,
+                    trials=4,
+                    first_round=2,
+                    round_size=2,
                     shards=2,
-                    epochs=6,
-                    pruner=PrunerSettings(rungs=(2.0, 4.0), minimum_trials=4),
+                    epochs=8,
+                    pruner=PrunerSettings(rungs=(3.0, 6.0), minimum_trials=2),
                 ),
             )
         ),
-        retrain=RetrainSettings(top_k=2, seeds=2, final_seeds=3),
+        retrain=RetrainSettings(top_k=2, seeds=1, final_seeds=2),
     )

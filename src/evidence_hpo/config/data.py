@@ -26,7 +26,7 @@ __all__ = [
 class SampleSourceSettings(Section):
     """The bundled synthetic corpus."""
 
-    posts: int = Field(1000, ge=60, le=20000, description="Number of synthetic posts.")
+    posts: int = Field(1500, ge=60, le=20000, description="Number of synthetic posts.")
     seed: int = Field(7, ge=0, description="Seed of the generator.")
 
 
@@ -105,7 +105,7 @@ class EvidenceExampleSettings(Section):
         description="Post-criterion pairs without evidence for each pair with evidence. null: all pairs.",
     )
     explicit_negative_share: float = Field(
-        0.5,
+        1.0,
         ge=0.0,
         le=1.0,
         description=(

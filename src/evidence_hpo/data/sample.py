@@ -13,21 +13,20 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evidence_hpo.data import sample_lexicon as lexicon
-from evidence_hpo.data.sample_grammar import Draw, cross_sentence, draw_frame, neutral_sentence
+from evidence_hpo.data.sample_grammar import Draw, draw_frame, neutral_sentence
 
 __all__ = ["ANNOTATION_COLUMNS", "POST_COLUMNS", "generate_corpus"]
 
 POST_COLUMNS = ("post_id", "text")
 ANNOTATION_COLUMNS = ("post_id", "sentence_id", "sentence_text", "DSM5_symptom", "status", "explanation")
 
-_WITHOUT_SYMPTOM = 0.25
-_LONG = 0.065
-_NEUTRAL = (3, 7)
+_WITHOUT_SYMPTOM = 0.20
+_LONG = 0.012
+_NEUTRAL = (1, 3)
 _NEUTRAL_LONG = (54, 64)
-_ANNOTATIONS = {1: 0.15, 2: 0.35, 3: 0.30, 4: 0.20}
+_ANNOTATIONS = {1: 0.5, 2: 0.5}
 _POSITIVE = 0.52
-_CROSS = 0.12
-_OPPOSITE = 0.45
+_OPPOSITE = 0.75
 _PARAPHRASED = 0.34
 
 # Changes that an annotator might make when copying a sentence; none changes its meaning or its order.
@@ -48,10 +47,10 @@ _PARAPHRASES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An annotated sentence before it has a place in its post: its text and (criterion, status) labels."""
+    """An annotated sentence before it has a place in its post: its text and (criterion, status) label."""
 
     text: str
-    labels: tuple[tuple[str, int], ...]
+    label: tuple[str, int]
     construction: str
 
 
@@ -77,10 +76,10 @@ def generate_corpus(posts: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         post_rows.append((post_id, _join(draw, sentences)))
         for plan, place in zip(planned, places, strict=True):
             text = _paraphrase(draw, plan.text) if draw.chance(_PARAPHRASED) else plan.text
-            for criterion, status in plan.labels:
-                verdict = "present" if status else "absent"
-                explanation = f"Synthetic sentence ({plan.construction}): {verdict} in the writer."
-                annotation_rows.append((post_id, f"{post_id}_{place}", text, criterion, status, explanation))
+            criterion, status = plan.label
+            verdict = "present" if status else "absent"
+            explanation = f"Synthetic sentence ({plan.construction}): {verdict} in the writer."
+            annotation_rows.append((post_id, f"{post_id}_{place}", text, criterion, status, explanation))
     return (
         pd.DataFrame(post_rows, columns=list(POST_COLUMNS)),
         pd.DataFrame(annotation_rows, columns=list(ANNOTATION_COLUMNS)),
@@ -89,25 +88,11 @@ def generate_corpus(posts: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _plan(draw: Draw) -> list[_Planned]:
     """The annotated sentences of a post: often one criterion appears twice, with opposite statuses."""
-    count = draw.weighted(_ANNOTATIONS)
     planned: list[_Planned] = []
     used: set[str] = set()
-    labels: list[tuple[str, int]] = []
-    while len(labels) < count:
-        if count - len(labels) >= 2 and draw.chance(_CROSS):
-            planned.append(_plan_cross(draw, used))
-        else:
-            planned.append(_plan_single(draw, labels, used))
-        labels.extend(planned[-1].labels)
+    for _ in range(draw.weighted(_ANNOTATIONS)):
+        planned.append(_plan_single(draw, [plan.label for plan in planned], used))
     return planned
-
-
-def _plan_cross(draw: Draw, used: set[str]) -> _Planned:
-    first = draw.weighted(lexicon.WEIGHTS)
-    second = draw.weighted({c: w for c, w in lexicon.WEIGHTS.items() if c != first})
-    statuses = (int(draw.chance(_POSITIVE)), int(draw.chance(_POSITIVE)))
-    text = cross_sentence(draw, (first, second), statuses, used)
-    return _Planned(text, ((first, statuses[0]), (second, statuses[1])), "two criteria")
 
 
 def _plan_single(draw: Draw, labels: list[tuple[str, int]], used: set[str]) -> _Planned:
@@ -117,7 +102,7 @@ def _plan_single(draw: Draw, labels: list[tuple[str, int]], used: set[str]) -> _
     else:
         criterion, status = draw.weighted(lexicon.WEIGHTS), int(draw.chance(_POSITIVE))
     frame = draw_frame(draw, criterion, used)
-    return _Planned(frame.sentence(status), ((criterion, status),), frame.construction)
+    return _Planned(frame.sentence(status), (criterion, status), frame.construction)
 
 
 def _compose(draw: Draw, planned: list[_Planned]) -> tuple[list[str], list[int]]:

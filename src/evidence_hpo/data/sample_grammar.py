@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from evidence_hpo.data import sample_lexicon as lexicon
 
-__all__ = ["CONSTRUCTIONS", "Construction", "Draw", "Frame", "cross_sentence", "draw_frame", "neutral_sentence"]
+__all__ = ["CONSTRUCTIONS", "Construction", "Draw", "Frame", "draw_frame", "neutral_sentence"]
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "direct",
         "base",
-        0.40,
+        0.55,
         (
             ("{time} I {P}.", "{time} I {Q}."),
             ("I {P}, {filler}.", "I {Q}, {filler}."),
@@ -87,7 +87,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "other person",
         "past",
-        0.16,
+        0.12,
         _swapped(
             "{time} I {P}, while {person} {Q}.",
             "{time} {person} {Q}, while I {P}.",
@@ -98,7 +98,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "past or now",
         "base",
-        0.13,
+        0.10,
         _swapped(
             "I used to {Q}, but these days I {P}.",
             "these days I {P}, although I used to {Q}.",
@@ -108,7 +108,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "reported",
         "base",
-        0.10,
+        0.07,
         _swapped(
             "{person} believes that I {Q}, but in truth I {P}.",
             "in truth I {P}, even if {person} believes that I {Q}.",
@@ -118,7 +118,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "supposed",
         "base",
-        0.08,
+        0.06,
         _swapped(
             "without {reason} I would {Q}, but as things are I {P}.",
             "as things are I {P}, but without {reason} I would {Q}.",
@@ -127,7 +127,7 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
     Construction(
         "negated",
         "base",
-        0.13,
+        0.10,
         (
             *_swapped("I do not {Q}, {filler}, I {P}.", "I {P}, {filler}, I do not {Q}."),
             (
@@ -136,12 +136,6 @@ CONSTRUCTIONS: tuple[Construction, ...] = (
             ),
         ),
     ),
-)
-
-_CROSS: tuple[str, ...] = (
-    "{time} I {A}, and at the same time I {B}.",
-    "although I {A}, I {B}.",
-    "I {A}, but {filler} I {B}.",
 )
 
 
@@ -211,15 +205,6 @@ def _unused(draw: Draw, phrases: Sequence[str], used: set[str]) -> str:
     phrase = draw.pick([p for p in phrases if p not in used])
     used.add(phrase)
     return phrase
-
-
-def cross_sentence(draw: Draw, criteria: tuple[str, str], statuses: tuple[int, int], used: set[str]) -> str:
-    """A sentence about two criteria at once, each with its own status."""
-    phrases = [
-        inflect(_dressed(draw, _unused(draw, lexicon.PHRASES[criterion][1 - status], used)), "base")
-        for criterion, status in zip(criteria, statuses, strict=True)
-    ]
-    return finish(draw.pick(_CROSS).format(**_slots(draw), A=phrases[0], B=phrases[1]))
 
 
 def neutral_sentence(draw: Draw) -> str:
