@@ -52,9 +52,9 @@ def report(configfile: Overlays = None, output: Annotated[Path, typer.Option(hel
     """
     _check(configfile)
     command = [*_snakemake(), "--report", str(output), "--quiet", "all", *_overlays(configfile)]
-    finished = subprocess.run(command, check=False)
-    if finished.returncode == 0:
-        typer.echo(f"{output}: written", err=True)
+    # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
+    finished = subprocess.run(command, check=False, capture_output=True, text=True)
+    typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
     raise typer.Exit(finished.returncode)
 
 

