@@ -36,7 +36,7 @@ class Configuration(Section):
 def default_configuration() -> Configuration:
     """Return the default study: the bundled corpus, a small encoder, minutes on two cores."""
     return Configuration(
-        backbones={"small": ScratchBackbone(pretraining_epochs=4)},
+        backbones={"small": ScratchBackbone()},
         training=TrainingSettings(
             parameters=TrialParameters(learning_rate=1e-3, max_length=128, head_layers=0, pooling="mean"),
             early_stopping_patience=4,
@@ -73,7 +73,7 @@ def default_configuration() -> Configuration:
                     first_round=2,
                     round_size=2,
                     shards=2,
-                    epochs=8,
+                    epochs=9,
                     pruner=PrunerSettings(rungs=(3.0, 6.0), minimum_trials=2),
                 ),
             )
