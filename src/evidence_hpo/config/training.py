@@ -31,6 +31,6 @@ class TrainingSettings(Section):
         TrialParameters(), description="Value of every parameter that a space does not search."
     )
     early_stopping_patience: int = Field(
-        3, ge=0, le=1000, description="Evaluations without improvement after which a run ends; 0: never."
+        3, ge=0, le=1000, description="Epochs without improvement after which a run ends; 0: never."
     )
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="Device, precision and threads.")
