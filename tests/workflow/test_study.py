@@ -1,0 +1,67 @@
+"""What a finished study leaves: every artefact, its provenance, a report, and no text of any post."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.workflow.study import TINY, Study, make_study, overlay
+
+from evidence_hpo.files import digest_file
+from evidence_hpo.schemas import read_artefact
+
+pytestmark = pytest.mark.workflow
+
+PUBLIC = {".json", ".jsonl", ".md", ".svg", ".log", ".tsv", ".html"}
+
+
+def test_summaries_follow_their_schemas(finished: Study) -> None:
+    results = finished.folder / "results"
+    summary = read_artefact(results / "retrain_summary.json", "retrain_summary")
+    assert set(summary["architectures"]) == {"criteria"}
+    read_artefact(results / "evaluation_report.json", "evaluation_report")
+    read_artefact(results / "study_summary.json", "study_summary")
+
+
+def test_best_checkpoint_is_there_with_its_digest(finished: Study) -> None:
+    summary = json.loads((finished.folder / "results/retrain_summary.json").read_text(encoding="utf-8"))
+    best = summary["architectures"]["criteria"]["best_checkpoint"]
+    assert digest_file(finished.folder / best["path"] / "model.safetensors") == best["sha256"]
+
+
+def test_every_job_left_its_provenance(finished: Study) -> None:
+    results = finished.folder / "results"
+    logs = {path.relative_to(results / "logs").with_suffix("") for path in (results / "logs").rglob("*.log")}
+    kept = {
+        path.relative_to(results / "provenance").with_suffix("") for path in (results / "provenance").rglob("*.json")
+    }
+    assert logs == kept
+    one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
+    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "finished_at"}
+    assert one["versions"]["torch"].startswith("2.13.0")
+
+
+def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:
+    finished.run("report", program="evidence-hpo")
+    results = finished.folder / "results"
+    assert (results / "report.html").stat().st_size > 1_000_000
+    posts = pd.read_parquet(results / "corpus/posts.parquet")["text"]
+    sentences = {part.strip() for text in posts for part in text.split(".") if len(part.strip()) > 25}
+    assert len(sentences) > 100
+    looked_at = [path for path in results.rglob("*") if path.suffix in PUBLIC and "backbones" not in path.parts]
+    assert len(looked_at) > 50
+    for path in looked_at:
+        content = path.read_text(encoding="utf-8", errors="ignore")
+        assert not any(sentence in content for sentence in sentences), f"{path} holds text of a post"
+
+
+def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
+    study = make_study(tmp_path, overlay(TINY, {"study.architectures": ["share", "joint"]}))
+    study.run("--cores", "2")
+    summary = read_artefact(study.folder / "results/retrain_summary.json", "retrain_summary")
+    assert set(summary["architectures"]) == {"share", "joint"}
+    for architecture in ("share", "joint"):
+        evaluation = read_artefact(study.folder / f"results/{architecture}/evaluation/evaluation.json", "evaluation")
+        assert set(evaluation["tasks"]) == {"criteria", "evidence"}
