@@ -9,7 +9,6 @@ from evidence_hpo.config.base import Section
 from evidence_hpo.config.data import DataSettings
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.config.parameters import TrialParameters
-from evidence_hpo.config.report import ReportSettings
 from evidence_hpo.config.retrain import RetrainSettings
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
@@ -30,7 +29,6 @@ class Configuration(Section):
     search: SearchSettings = Field(description="The stages of the search.")
     retrain: RetrainSettings = Field(RetrainSettings(), description="The final choice under noise.")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="The one look at the test split.")
-    report: ReportSettings = Field(ReportSettings(), description="What reports may show.")
 
 
 def default_configuration() -> Configuration:

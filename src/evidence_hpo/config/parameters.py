@@ -21,7 +21,6 @@ __all__ = [
     "EFFECTIVE_BATCH_SIZES",
     "TrialParameters",
     "active_parameters",
-    "effective_batch_size",
     "parameter_names",
     "resolved_accumulation",
 ]
@@ -162,13 +161,6 @@ def resolved_accumulation(batch_size: int, accumulation: int | str) -> int | Non
     if accumulation == "auto":
         return next((size // batch_size for size in EFFECTIVE_BATCH_SIZES if size % batch_size == 0), None)
     return int(accumulation) if batch_size * int(accumulation) in EFFECTIVE_BATCH_SIZES else None
-
-
-def effective_batch_size(parameters: TrialParameters) -> int:
-    """Return the number of examples in an optimiser step."""
-    steps = resolved_accumulation(parameters.batch_size, parameters.gradient_accumulation_steps)
-    assert steps is not None
-    return parameters.batch_size * steps
 
 
 def _extra(field: FieldInfo) -> dict[str, Any]:

@@ -85,7 +85,7 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("search", "stages", 1, "narrowing"), {"quantiles": [0.9, 0.1]}, ["quantiles", "increase"]),
     (("retrain", "top_k"), 45, ["retrain.top_k", "45", "trials"]),
     (("evaluation", "confidence"), 95, ["evaluation.confidence", "95", "less than 1"]),
-    (("report", "include_text"), "perhaps", ["report.include_text", "'perhaps'"]),
+    (("evaluation", "thresholds"), "perhaps", ["evaluation.thresholds", "'perhaps'", "'global'"]),
 ]
 
 

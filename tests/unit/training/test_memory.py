@@ -30,5 +30,7 @@ def test_freed_memory_goes_back_to_the_system() -> None:
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_c_library", lambda: None)
+    asked = []
+    monkeypatch.setattr(memory, "_c_library", lambda: asked.append(True))
     memory.release_memory()
+    assert asked == [True]
