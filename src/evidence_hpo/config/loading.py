@@ -209,6 +209,7 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
                     f"spaces.{name}.{parameter}: acts on nothing, because {other} is never "
                     f"{' or '.join(map(str, needed))}"
                 )
+    yield from _head_problems(f"spaces.{name}", space, fixed)
     sizes = _possible_values(space, "batch_size", fixed["batch_size"])
     steps = _possible_values(space, "gradient_accumulation_steps", fixed["gradient_accumulation_steps"])
     for size in sizes:
@@ -216,6 +217,17 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
             yield (
                 f"spaces.{name}.batch_size: {size} with gradient_accumulation_steps {', '.join(map(str, steps))} gives "
                 f"no effective batch of {', '.join(map(str, EFFECTIVE_BATCH_SIZES))}"
+            )
+
+
+def _head_problems(key: str, space: Space, fixed: Mapping[str, Any]) -> Iterable[str]:
+    """A list of widths fits one number of layers, so it must fit every number that the space may draw."""
+    layers = [count for count in _possible_values(space, "head_layers", fixed["head_layers"]) if count]
+    for widths in _possible_values(space, "head_hidden", fixed["head_hidden"]):
+        if isinstance(widths, list) and any(count != len(widths) for count in layers):
+            yield (
+                f"{key}.head_hidden: {widths} needs head_layers {len(widths)}, which may be "
+                f"{' or '.join(map(str, layers))}; give one width for all layers, or fix head_layers"
             )
 
 

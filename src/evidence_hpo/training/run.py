@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import digest_json
@@ -106,6 +107,8 @@ def _training(
     seed_generators(spec.seed, "model")
     model = build_model(spec.architecture, parameters, encoders)
     freeze_layers(model, parameters["frozen_layers"])
+    if spec.runtime.gradient_checkpointing:
+        _checkpoint_activations(encoders)
     return Training(
         spec=spec,
         model=model.to(compute.device).train(),
@@ -116,6 +119,16 @@ def _training(
         report=report,
         keep_best=keep_best,
     )
+
+
+def _checkpoint_activations(encoders: list[PreTrainedModel]) -> None:
+    for encoder in encoders:
+        if not encoder.supports_gradient_checkpointing:
+            raise ConfigurationError(
+                f"training.runtime.gradient_checkpointing: true: a {encoder.config.model_type} encoder cannot do it; "
+                "use false"
+            )
+        encoder.activation_checkpointing_enable()
 
 
 def _fresh_progress(compute: Compute, splits: int) -> Progress:

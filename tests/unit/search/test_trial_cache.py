@@ -222,9 +222,9 @@ def test_signal_ends_the_shard_at_the_next_resume_point(tmp_path: Path, number: 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
     nan = float("nan")
-    evaluations = [{"epoch": 1, "train_loss": nan, "metrics": {"macro_f1": 0.5, "roc_auc": nan}}]
+    evaluations = [{"epoch": 1, "train": {"loss": nan}, "metrics": {"macro_f1": 0.5, "roc_auc": nan}}]
     outcome = outcome_of(FakeResult(evaluations=evaluations), "macro_f1")
-    assert outcome.evaluations[0].train_loss is None
+    assert outcome.evaluations[0].train["loss"] is None
     assert outcome.evaluations[0].metrics == {"macro_f1": 0.5, "roc_auc": None}
     undefined = outcome_of(FakeResult(value=nan, evaluations=evaluations), "roc_auc")
     assert (undefined.state, undefined.value) == ("failed", None)

@@ -39,7 +39,7 @@ def comparable(result: RunResult) -> str:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "lion"])
 def test_a_run_killed_anywhere_ends_in_the_same_bits(
     tmp_path: Path, inputs: Inputs, make_spec: Make, architecture: str, optimizer: str
 ) -> None:
@@ -180,9 +180,9 @@ def test_the_exported_weights_are_those_of_the_best_epoch(
     values = iter([0.1, 0.9, 0.5])
     seen: list[dict[str, torch.Tensor]] = []
 
-    def scripted(model: torch.nn.Module, *_: Any) -> dict[str, float]:
+    def scripted(model: torch.nn.Module, *_: Any) -> tuple[dict[str, float], dict[str, float]]:
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return {"macro_f1": next(values)}
+        return {"macro_f1": next(values)}, {"criteria": 0.5}
 
     monkeypatch.setattr(loop, "evaluate_model", scripted)
     result = run(
@@ -209,15 +209,16 @@ def test_a_non_finite_loss_fails_and_names_the_step(
     tmp_path: Path, inputs: Inputs, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = 0
-    original = loop.task_loss
+    original = loop.window_losses
 
     def spoilt(*arguments: Any) -> torch.Tensor:
         nonlocal taken
         taken += 1
-        return original(*arguments) * (float("nan") if taken == 5 else 1.0)
+        return original(*arguments) * (float("nan") if taken == 6 else 1.0)
 
-    monkeypatch.setattr(loop, "task_loss", spoilt)
-    result = run(make_spec("criteria"), inputs["tiny"], tmp_path / "work", report=silent)  # 3 steps an epoch
+    monkeypatch.setattr(loop, "window_losses", spoilt)
+    # An epoch calls it three times for its steps and once for its evaluation.
+    result = run(make_spec("criteria"), inputs["tiny"], tmp_path / "work", report=silent)
     assert (result.state, result.reason) == ("failed", "non-finite loss at step 5 (epoch 2)")
     assert [e["epoch"] for e in result.evaluations] == [1.0]
 
@@ -263,7 +264,7 @@ def test_out_of_memory_cuts_the_batches_and_changes_only_the_rounding(
     cut = run(spec, inputs["tiny"], tmp_path / "cut", report=silent)
     assert cut.state == "complete"
     assert cut.notes == ["out of GPU memory: batches in 4 parts"]
-    losses = [[e["train_loss"] for e in result.evaluations] for result in (whole, cut)]
+    losses = [[e["train"]["loss"] for e in result.evaluations] for result in (whole, cut)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert comparable(cut) == comparable(run(spec, inputs["tiny"], tmp_path / "again", report=silent))
 
@@ -292,8 +293,8 @@ def test_bf16_trains_and_is_recorded(tmp_path: Path, inputs: Inputs, make_spec: 
     result = run(spec, inputs["tiny"], tmp_path / "work", report=silent)
     assert (result.state, result.precision) == ("complete", "bf16")
     exact = run(make_spec("share"), inputs["tiny"], tmp_path / "work", report=silent)
-    assert result.evaluations[0]["train_loss"] != exact.evaluations[0]["train_loss"]
-    assert result.evaluations[0]["train_loss"] == pytest.approx(exact.evaluations[0]["train_loss"], rel=0.05)
+    assert result.evaluations[0]["train"]["loss"] != exact.evaluations[0]["train"]["loss"]
+    assert result.evaluations[0]["train"]["loss"] == pytest.approx(exact.evaluations[0]["train"]["loss"], rel=0.05)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)
