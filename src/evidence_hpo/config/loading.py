@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, RootModel, Tag, ValidationError
 
-from evidence_hpo.config.backbones import ScratchBackbone
+from evidence_hpo.config.backbones import KNOWN_MODELS, HubBackbone, ScratchBackbone
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.parameters import (
@@ -73,12 +73,24 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
         configuration = Configuration.model_validate(dict(raw))
     except ValidationError as error:
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
+    configuration = _with_known_models(configuration)
     problems = list(_cross_section_problems(configuration))
     if root is not None:
         problems += _missing_files(configuration, root)
     if problems:
         raise ConfigurationError(_report(problems))
     return configuration
+
+
+def _with_known_models(configuration: Configuration) -> Configuration:
+    """Give the known hub models that are named without an entry of their own one with default settings."""
+    named = {configuration.training.parameters.backbone}
+    for space in configuration.spaces.values():
+        entry = space.root.get("backbone")
+        named |= set(entry.choices) if isinstance(entry, Choices) else set()
+    missing = sorted(name for name in named & set(KNOWN_MODELS) if name not in configuration.backbones)
+    added = {name: HubBackbone(model=KNOWN_MODELS[name]) for name in missing}
+    return configuration.model_copy(update={"backbones": {**configuration.backbones, **added}})
 
 
 def _report(problems: list[str]) -> str:
@@ -162,6 +174,7 @@ def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
 
 def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     known = configuration.backbones
+    nameable = {*known, *KNOWN_MODELS}
     if not known:
         yield "backbones: name at least one encoder"
     fixed = configuration.training.parameters
@@ -173,7 +186,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     for space, choices in searched.items():
         for choice in choices:
             if choice not in known:
-                yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, known)}"
+                yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, nameable)}"
     everywhere = all(
         "backbone" in configuration.spaces[s.space].root
         for s in configuration.search.stages
@@ -181,7 +194,8 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     )
     if fixed.backbone not in known and not everywhere:
         yield (
-            f"training.parameters.backbone: '{fixed.backbone}' is not in backbones{suggestion(fixed.backbone, known)}"
+            f"training.parameters.backbone: '{fixed.backbone}' is not in "
+            f"backbones{suggestion(fixed.backbone, nameable)}"
         )
     backbone = known.get(fixed.backbone)
     if isinstance(backbone, ScratchBackbone):

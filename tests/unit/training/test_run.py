@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import canonical_json, digest_directory, read_json
@@ -54,6 +55,17 @@ def test_a_run_killed_anywhere_ends_in_the_same_bits(
         assert comparable(resumed) == comparable(whole)
         assert digest_directory(model) == digest_directory(tmp_path / "model")
         assert not work.exists()
+
+
+@pytest.mark.parametrize("schedule", get_args(TrialParameters.model_fields["schedule"].annotation))
+def test_a_killed_run_takes_up_its_schedule(tmp_path: Path, inputs: Inputs, make_spec: Make, schedule: str) -> None:
+    spec = make_spec("share", {"schedule": schedule}, epochs=3)
+    whole = run(spec, inputs["tiny"], tmp_path / "whole", model=tmp_path / "model", report=silent)
+    with pytest.raises(KilledError):
+        run(spec, inputs["tiny"], tmp_path / "work", model=tmp_path / "resumed", report=killed_at("epoch 2 of"))
+    resumed = run(spec, inputs["tiny"], tmp_path / "work", model=tmp_path / "resumed", report=silent)
+    assert comparable(resumed) == comparable(whole)
+    assert digest_directory(tmp_path / "resumed") == digest_directory(tmp_path / "model")
 
 
 def test_a_run_killed_after_every_epoch_ends_in_the_same_bits(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
