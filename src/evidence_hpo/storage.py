@@ -105,19 +105,18 @@ def sweep_temporaries(target: Path) -> None:
     Certain is a process id that no process of the same boot and the same process namespace has. Of other machines and
     containers nothing is known, so their files go after a week: no write takes so long.
     """
-    prefix = f".{target.name}."
-    siblings = [path for path in target.parent.iterdir() if path.name.startswith(prefix) and path.suffix == ".tmp"]
-    for path in siblings:
+    pattern = re.compile(re.escape(f".{target.name}.") + r"([0-9a-f]{12})-(\d+)\.\w+\.tmp")
+    for path in list(target.parent.iterdir()):
+        found = pattern.fullmatch(path.name)
+        if found is None:
+            continue
         with contextlib.suppress(OSError):  # another process may have removed it
-            if _is_abandoned(path, path.name.removeprefix(prefix)):
+            if found[1] == _process_space():
+                abandoned = not _is_alive(int(found[2]))
+            else:
+                abandoned = time.time() - path.stat().st_mtime > _SWEEP_SECONDS
+            if abandoned:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _is_abandoned(path: Path, writer: str) -> bool:
-    found = re.match(r"([0-9a-f]{12})-(\d+)\.", writer)
-    if found and found[1] == _process_space() and not _is_alive(int(found[2])):
-        return True
-    return time.time() - path.stat().st_mtime > _SWEEP_SECONDS
 
 
 def _is_alive(process: int) -> bool:

@@ -43,7 +43,9 @@ def test_the_best_are_kept_with_ties_for_the_last_place(
 
 
 @given(
-    scores=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=8), k=st.integers(1, 4), more=st.integers(0, 3)
+    scores=st.lists(st.sampled_from([0.1, 0.2, 0.3]), min_size=1, max_size=8),
+    k=st.integers(1, 4),
+    more=st.integers(0, 3),
 )
 def test_offering_one_after_the_other_keeps_the_same_as_all_at_once(scores: list[float], k: int, more: int) -> None:
     every = [weights(number, score) for number, score in enumerate(scores, start=1)]

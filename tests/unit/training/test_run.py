@@ -86,9 +86,7 @@ def test_a_damaged_resume_point_gives_way_to_the_one_before(
     with pytest.raises(KilledError):
         run(spec, inputs["tiny"], work, report=killed_at("epoch 3 of"))
     assert sorted(p.name for p in work.iterdir()) == [
-        f"epoch_00{epoch}.{suffix}"
-        for epoch in (2, 3)
-        for suffix in ("json", "optimizer.safetensors", "safetensors")
+        f"epoch_00{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "optimizer.safetensors", "safetensors")
     ]
     tensors = bytearray((work / damaged).read_bytes())
     tensors[-1] ^= 1
