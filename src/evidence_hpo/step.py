@@ -51,7 +51,7 @@ def _logged(function: Callable[..., None], name: str, values: dict[str, Any], lo
     """Run a step; return its exit code."""
     started = time.monotonic()
     try:
-        with storage_errors(log.parent):  # what writes without naming its file
+        with storage_errors():  # of files that are not written by the one atomic writer, as locks
             function(**values)
         duration = time.monotonic() - started
         write_step_provenance(name, log, code, values)

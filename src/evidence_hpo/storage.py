@@ -29,8 +29,8 @@ _SWEEP_SECONDS = 7 * 24 * 3600.0
 
 
 @contextlib.contextmanager
-def storage_errors(target: Path) -> Iterator[None]:
-    """Turn whatever a library raises on a full or read-only disk into one line about ``target``.
+def storage_errors(target: Path | None = None) -> Iterator[None]:
+    """Turn whatever a library raises on a full or read-only disk into one line; see :func:`as_storage_error`.
 
     Raises:
         StorageError: The disk is full or read-only.
@@ -46,21 +46,21 @@ def storage_errors(target: Path) -> Iterator[None]:
         raise storage_error from error
 
 
-def as_storage_error(error: BaseException, target: Path) -> StorageError | None:
+def as_storage_error(error: BaseException, target: Path | None = None) -> StorageError | None:
     """Return an error that names the file, the free space and the remedy; None if ``error`` is no fault of the disk.
 
     Args:
         error: What was raised, perhaps because of a fault of the disk.
-        target: What was being written, if the error does not say.
+        target: What was being written; None: what the error names, if anything.
     """
     cause: BaseException | None = error
     while cause is not None:
         number = _errno(cause)
         if number in _REMEDIES:
-            place = _written_file(cause) or target
-            return StorageError(
-                f"{place}: cannot be written: {os.strerror(number)}{_free_space(place)}; {_REMEDIES[number]}"
-            )
+            place = target or _named_file(cause)
+            what = f"{place}: cannot be written" if place else "a file cannot be written"
+            free = _free_space(place or Path("file"))
+            return StorageError(f"{what}: {os.strerror(number)}{free}; {_REMEDIES[number]}")
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -72,12 +72,10 @@ def _errno(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _written_file(error: BaseException) -> Path | None:
-    """Return the file that an error names, unless it is one of the temporary ones, which nobody knows."""
-    name = getattr(error, "filename", None)
-    path = Path(name) if isinstance(name, str) else None
-    temporary = path is not None and any(part.startswith(".") and part.endswith(".tmp") for part in path.parts)
-    return None if temporary else path
+def _named_file(error: BaseException) -> Path | None:
+    """Return the file that an error names; of two, as when a file is copied, the second is written."""
+    names = [getattr(error, name, None) for name in ("filename2", "filename")]
+    return next((Path(name) for name in names if isinstance(name, str)), None)
 
 
 def _free_space(place: Path) -> str:

@@ -31,9 +31,7 @@ def chained(outer: Exception, cause: Exception) -> Exception:
         (OSError(errno.ENOSPC, "x"), ["model.safetensors", "No space left on device", "GB are free", "free space"]),
         (OSError(errno.EDQUOT, "x"), ["Disk quota exceeded", "ask for more quota"]),
         (OSError(errno.EROFS, "x"), ["Read-only file system", "make it writable"]),
-        (OSError(errno.ENOSPC, "x", "/data/other.json"), ["/data/other.json"]),
         (OSError(errno.ENOSPC, "x", "results/.model.safetensors.0-1.a.tmp"), ["results/model.safetensors:"]),
-        (OSError(errno.ENOSPC, "x", "results/.model.0-1.a.tmp/run.json"), ["results/model.safetensors:"]),
         (SafetensorError("Error while serializing: I/O error: No space left (os error 28)"), ["No space left"]),
         (Exception("Disk quota exceeded (os error 122)"), ["Disk quota exceeded"]),
         (chained(DataError("download failed"), OSError(errno.ENOSPC, "x")), ["No space left"]),
@@ -45,6 +43,18 @@ def test_whatever_a_library_raises_on_a_full_disk_is_one_line(error: Exception, 
     assert found.exit_code == 4
     assert [word for word in words if word not in str(found)] == []
     assert "\n" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("names", "begin"),
+    [
+        (("/data/a",), "/data/a: "),
+        (("/data/a", None, "/data/b"), "/data/b: "),
+        ((), "a file cannot be written: No space"),
+    ],
+)
+def test_without_a_target_the_file_of_the_error_is_named(names: tuple[str | None, ...], begin: str) -> None:
+    assert str(as_storage_error(OSError(errno.ENOSPC, "x", *names))).startswith(begin)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, "x"), OSError("no number"), ValueError("(os error 2)")])

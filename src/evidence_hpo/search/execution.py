@@ -81,7 +81,7 @@ def _run(
     except StorageError:
         raise
     except Exception as error:
-        storage_error = as_storage_error(error, work)
+        storage_error = as_storage_error(error)
         if storage_error is not None:
             raise storage_error from error
         if _is_broken_gpu(error):
