@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from evidence_hpo.config.base import Section
+from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import TrialParameters
 
 __all__ = ["RuntimeSettings", "TrainingSettings"]
@@ -51,3 +52,6 @@ class TrainingSettings(Section):
         3, ge=0, le=1000, description="Epochs without improvement after which a run ends; 0: never."
     )
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="Device, precision and threads.")
+    checkpoints: CheckpointSettings = Field(
+        CheckpointSettings(), description="Files a running run keeps; they change no number and rerun nothing."
+    )

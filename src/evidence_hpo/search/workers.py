@@ -1,16 +1,17 @@
 """Several runs at once in one job, each in a process of its own: a short run leaves most of a large GPU idle.
 
-Workers only fill the trial cache. The job then goes over all its runs as it would alone: what a worker finished is taken
-from the cache, and what none finished is done there, with the device to itself. So the number of workers changes no
-result.
+Workers only fill the trial cache. The job then goes over all its runs as it would alone: what a worker finished is
+taken from the cache, and what none finished is done there, with the device to itself. So the number of workers changes
+no result.
 """
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -65,10 +66,11 @@ def run_in_workers(start: Start, pieces: int, processes: int) -> None:
             _end(workers)
     for worker in workers:
         if worker.exitcode:
-            log_event("worker_failed", f"{worker.name} ended with code {worker.exitcode}: its work is done alone", level="warning")
+            line = f"{worker.name} ended with code {worker.exitcode}; what it left is done by the job itself"
+            log_event("worker_failed", line, level="warning")
 
 
-def _end(workers: list[BaseProcess]) -> None:
+def _end(workers: Sequence[BaseProcess]) -> None:
     """Ask the workers that still run to end after their epoch, and wait for them."""
     for worker in workers:
         if worker.is_alive():
@@ -82,18 +84,20 @@ def _work(start: Start, pieces: int, following: Any, log: Path | None) -> None:
     os.setsid()
     _die_with_parent()
     try:
-        if log is not None:
-            open_log(log)
-        work = start()
-        while True:
-            with following.get_lock():
-                number, following.value = following.value, following.value + 1
-            if number >= pieces:
-                return
-            work(number)
+        with open_log(log) if log else contextlib.nullcontext():
+            work = start()
+            while (number := _next(following)) < pieces:
+                work(number)
     except EvidenceHpoError as error:
         log_event("failed", str(error), level="error", error=type(error).__name__)
         raise SystemExit(error.exit_code) from None
+
+
+def _next(following: Any) -> int:
+    with following.get_lock():
+        number: int = following.value
+        following.value += 1
+    return number
 
 
 def _die_with_parent() -> None:

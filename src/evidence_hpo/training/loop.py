@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evidence_hpo.models.architectures import EncoderInputs
 from evidence_hpo.training.batches import DeviceBatch, Rows, TaskData, epoch_batches, load_batch
-from evidence_hpo.training.checkpoints import Progress, ResumePoints, optimizer_tensors, restore_optimizer
+from evidence_hpo.training.checkpoints import Checkpoints, Progress, optimizer_tensors, restore_optimizer
 from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
 from evidence_hpo.training.losses import class_weights, window_losses
 from evidence_hpo.training.memory import release_memory
@@ -24,7 +24,25 @@ from evidence_hpo.training.seeding import seed_generators
 from evidence_hpo.training.spec import EvaluationPoint, RunSpec
 from evidence_hpo.training.tally import TrainingTally, named_losses
 
-__all__ = ["Ending", "Training", "best_evaluation", "epochs_without_improvement"]
+__all__ = ["Ending", "Stop", "Training", "Unstopped", "best_evaluation", "epochs_without_improvement"]
+
+
+class Stop(Protocol):
+    """Whether the process was asked to end; looked at after each epoch, where an end loses no work."""
+
+    @property
+    def requested(self) -> bool: ...  # noqa: D102
+    def check(self) -> None:
+        """Raise if the process was asked to end."""
+
+
+class Unstopped:
+    """Nobody asks."""
+
+    requested = False
+
+    def check(self) -> None:
+        """Go on."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +63,11 @@ class Training:
         data: Training windows by task.
         validation: Validation windows by task.
         compute: Device and precision.
-        points: Where resume points go.
+        checkpoints: Where resume points and the best weights go.
         report: Receives one line at each evaluation and finished epoch.
-        keep_best: Keep the weights of the best evaluation, in RAM.
+        stop: Whether to end after an epoch.
+        keep_best: Keep the best weights.
         progress: What is done so far.
-        best: These weights.
     """
 
     spec: RunSpec
@@ -57,11 +75,11 @@ class Training:
     data: dict[str, TaskData]
     validation: dict[str, TaskData]
     compute: Compute
-    points: ResumePoints
+    checkpoints: Checkpoints
     report: Callable[[str], None]
+    stop: Stop
     keep_best: bool
     progress: Progress = field(default_factory=Progress)
-    best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         windows = [len(entry.features) for entry in self.data.values()]
@@ -93,8 +111,11 @@ class Training:
             release_memory()
             if ending := self.finished():
                 return ending
-            self.save()
+            asked = self.stop.requested
+            saved = self.save(always=asked)
             self.report(f"epoch {epoch + 1} of {self.spec.epochs} finished")
+            if saved or asked:
+                self.stop.check()
         return Ending("complete")
 
     def optimizer_steps(self, epoch: int) -> Iterator[list[tuple[str, Rows]]]:
@@ -144,9 +165,8 @@ class Training:
             return self._failed("prediction", last)
         metrics |= named_losses(loss, self.task_weights)
         value, train = metrics[self.spec.objective], self.tally.metrics(self.task_weights)
-        best = best_evaluation(self.progress.evaluations, self.spec.objective)
-        if self.keep_best and (best is None or value > best["metrics"][self.spec.objective]):
-            self.best = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+        if self.keep_best:
+            self.checkpoints.offer(self.model.state_dict(), points[0].epoch, last, value)
         for point in points:
             self.progress.evaluations.append({"epoch": point.epoch, "train": train, "metrics": metrics})
             losses_shown = f"loss {train['loss']:.4f}, validation loss {metrics['loss']:.4f}"
@@ -166,25 +186,24 @@ class Training:
             return Ending("complete", f"stopped early after epoch {epoch}: {patience} epochs without improvement")
         return None
 
-    def save(self) -> None:
-        """Write a resume point."""
+    def save(self, *, always: bool) -> bool:
+        """Write a resume point where one is due, or ``always``; return whether there is one of this epoch."""
+        if not always and not self.checkpoints.is_due(self.progress.epoch):
+            return False
         now = time.monotonic()
         self.progress.seconds += now - self.clock
         self.clock = now
         self.progress.scaler = self.scaler.state_dict()
-        parts = {"model": self.model.state_dict(), "optimizer": optimizer_tensors(self.optimizer), "best": self.best}
-        tensors = {f"{part}/{name}": tensor for part, entries in parts.items() for name, tensor in entries.items()}
-        self.points.save(self.progress, tensors)
+        score = self.progress.evaluations[-1]["metrics"][self.spec.objective]
+        step = self.progress.epoch * self.steps_per_epoch
+        return self.checkpoints.save(
+            self.progress, step, score, self.model.state_dict(), optimizer_tensors(self.optimizer)
+        )
 
-    def restore(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
+    def restore(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Continue from what :meth:`save` wrote."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
-        for name, tensor in tensors.items():
-            part, _, inner = name.partition("/")
-            parts[part][inner] = tensor
-        self.model.load_state_dict(parts["model"])
-        restore_optimizer(self.optimizer, parts["optimizer"])
-        self.best = {name: tensor.clone() for name, tensor in parts["best"].items()}
+        self.model.load_state_dict(model)
+        restore_optimizer(self.optimizer, optimizer)
         self.scaler.load_state_dict(progress.scaler)
         self.progress = progress
 

@@ -88,21 +88,24 @@ def test_what_ran_before_in_the_process_does_not_matter(tmp_path: Path, inputs: 
     assert digest_directory(tmp_path / "m1") == digest_directory(tmp_path / "m2")
 
 
-def test_a_damaged_resume_point_gives_way_to_the_one_before(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
+@pytest.mark.parametrize("damaged", ["epoch_003.safetensors", "epoch_003.optimizer.safetensors"])
+def test_a_damaged_resume_point_gives_way_to_the_one_before(
+    tmp_path: Path, inputs: Inputs, make_spec: Make, damaged: str
+) -> None:
     spec = make_spec("evidence", epochs=4)
     whole = run(spec, inputs["tiny"], tmp_path / "whole", report=silent)
     work = tmp_path / "work"
     with pytest.raises(KilledError):
         run(spec, inputs["tiny"], work, report=killed_at("epoch 3 of"))
     assert sorted(p.name for p in work.iterdir()) == [
-        f"epoch_0000{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "safetensors")
+        f"epoch_00{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "optimizer.safetensors", "safetensors")
     ]
-    weights = bytearray((work / "epoch_00003.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (work / "epoch_00003.safetensors").write_bytes(weights)
+    tensors = bytearray((work / damaged).read_bytes())
+    tensors[-1] ^= 1
+    (work / damaged).write_bytes(tensors)
     lines: list[str] = []
     resumed = run(spec, inputs["tiny"], work, report=lines.append)
-    assert lines[0] == "resume point ignored: epoch_00003.json: its tensors are damaged"
+    assert lines[0] == "resume point ignored: epoch_003.json: its tensors are damaged"
     assert lines[1].startswith("epoch 3:")
     assert comparable(resumed) == comparable(whole)
 
@@ -112,7 +115,7 @@ def test_resume_points_without_sense_are_passed_over(
     tmp_path: Path, inputs: Inputs, make_spec: Make, damage: str
 ) -> None:
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "epoch_00001.json").write_text(damage)
+    (tmp_path / "work" / "epoch_001.json").write_text(damage)
     lines: list[str] = []
     result = run(make_spec("criteria", epochs=1), inputs["tiny"], tmp_path / "work", report=lines.append)
     assert lines[0].startswith("resume point ignored: ")
