@@ -106,11 +106,12 @@ rule run_trials:
         "results/benchmarks/{architecture}/{stage}/round_{round}/shard_{shard}.tsv"
     conda:
         "../envs/training.yaml"
-    threads: study.threads
+    threads: study.threads * study.trials_per_gpu
     resources:
-        mem_mb=6000,
+        mem_mb=6000 * study.trials_per_gpu,
         runtime=240,
     params:
+        trials_per_gpu=study.trials_per_gpu,
         shards=lambda wildcards: study.stages[wildcards.stage].shards_of(
             int(wildcards.round)
         ),
@@ -121,7 +122,7 @@ rule run_trials:
         "python -m evidence_hpo.steps.run_trials --proposals {input.proposals} --shard {wildcards.shard}"
         " --shards {params.shards} --backbones {input.backbones} --manifests {input.manifests}"
         " --texts {input.texts} --examples {input.examples} --output {output.trials}"
-        " --code {params.code} --log {log}"
+        " --trials-per-gpu {params.trials_per_gpu} --code {params.code} --log {log}"
 
 
 rule collect_trials:

@@ -246,3 +246,8 @@ class StudyGraph:
     def threads(self) -> int:
         """CPU threads of a job that trains."""
         return self.configuration.training.runtime.threads
+
+    @property
+    def trials_per_gpu(self) -> int:
+        """Trials that a job of the search runs at once where it has a GPU."""
+        return self.configuration.search.trials_per_gpu

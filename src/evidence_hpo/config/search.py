@@ -127,6 +127,15 @@ class SearchSettings(Section):
 
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="What is maximised.")
     stages: tuple[StageSettings, ...] = Field(min_length=1, description="The stages, in order.")
+    trials_per_gpu: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description=(
+            "Trials that a job runs at once on its GPU, each in a process of its own: short texts leave most of a "
+            "large GPU idle. Changes no result; on a CPU use more shards instead."
+        ),
+    )
 
     @model_validator(mode="after")
     def _check(self) -> SearchSettings:

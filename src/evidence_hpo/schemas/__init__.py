@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
 
 from evidence_hpo.errors import DataError
 from evidence_hpo.files import read_json, read_json_lines, write_json, write_json_lines
@@ -24,8 +25,12 @@ __all__ = [
 
 @cache
 def _validator(schema: str) -> Draft202012Validator:
-    path = Path(__file__).with_name(f"{schema}.schema.json")
-    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+    common = Resource.from_contents(_schema("common"))
+    return Draft202012Validator(_schema(schema), registry=Registry().with_resource("common.schema.json", common))
+
+
+def _schema(name: str) -> Any:
+    return json.loads(Path(__file__).with_name(f"{name}.schema.json").read_text(encoding="utf-8"))
 
 
 def check_artefact(schema: str, value: Any, where: str) -> None:

@@ -137,10 +137,11 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def run_versions() -> dict[str, str]:
-    """Return the versions that a run's numbers depend on; of Python the minor version."""
+def run_versions(machine: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions that a run's numbers depend on, of Python the minor version, and the kind of ``machine``."""
     libraries = ("torch", "transformers", "tokenizers", "numpy")
     return {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         **{name: importlib.metadata.version(name) for name in libraries},
+        **machine,
     }

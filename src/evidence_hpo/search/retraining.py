@@ -6,6 +6,7 @@ and seeds that chose nothing are what is reported.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from evidence_hpo.search.execution import execute
@@ -31,6 +32,7 @@ def retrain(
     runner: Runner,
     cache: TrialCache,
     digests: Digests,
+    machine: Mapping[str, str],
     model: Path,
 ) -> RetrainRecord:
     """Train a configuration on all training posts with a fresh seed, unpruned, and keep its best weights.
@@ -44,6 +46,7 @@ def retrain(
         runner: Trains.
         cache: Holds the weights too.
         digests: Content digests of a run's inputs.
+        machine: Kind of device and precision.
         model: Folder that receives the weights; it stays empty if the run fails.
     """
     label = f"retrain rank {configuration.rank}" if role == "retrain" else "final"
@@ -59,7 +62,7 @@ def retrain(
         early_stopping_patience=plan.early_stopping_patience,
         runtime=plan.runtime,
         digests=digests(str(configuration.parameters["backbone"]), plan.architecture),
-        versions=run_versions(),
+        versions=run_versions(machine),
         keep_weights=True,
     )
     finished = execute([request], runner, cache)[0]

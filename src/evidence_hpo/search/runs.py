@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.search.interruption import current_interruption
 from evidence_hpo.search.outcomes import Runner, RunRequest, RunResultLike
 from evidence_hpo.search.training_inputs import TrainingInputs
+from evidence_hpo.training.optimizers import check_optimizer
 from evidence_hpo.training.precision import choose_compute
 from evidence_hpo.training.run import Rung, RunInputs, RunSpec, run
 
-__all__ = ["check_device", "training_runner"]
+__all__ = ["probe_machine", "training_runner"]
 
 
-def check_device(runtime: RuntimeSettings) -> None:
-    """Fail before the first run where the wanted device is missing: that is the machine's fault, not a trial's.
+def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the kind of device and the precision that runs will compute with, which are part of their keys.
+
+    Args:
+        runtime: What the runs ask for.
+        runs: Their parameters.
 
     Raises:
-        ConfigurationError: The device is not there.
+        ConfigurationError: The machine lacks what a run needs. It is not the run's failure, so it is found before the
+            first one.
     """
-    choose_compute(runtime)
+    for optimizer in sorted({str(parameters["optimizer"]) for parameters in runs}):
+        check_optimizer(optimizer)
+    compute = choose_compute(runtime)
+    return {"device": compute.device.type, "precision": compute.precision}
 
 
-def training_runner(inputs: TrainingInputs) -> Runner:
+def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
     """Return the function that trains one request on the given inputs.
+
+    Args:
+        inputs: Encoders and token caches.
+        alone: Whether the runs have the device to themselves; see :func:`evidence_hpo.training.run.run`.
 
     Raises:
         ConfigurationError: The environment's checkpoint settings are wrong.
@@ -48,6 +62,6 @@ def training_runner(inputs: TrainingInputs) -> Runner:
         )
         opened = RunInputs(data.backbone.directory, data.train, data.validation)
         stop = current_interruption()
-        return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop)
+        return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop, alone=alone)
 
     return train

@@ -21,10 +21,24 @@ Digests = Callable[[str, str], Mapping[str, Any]]
 
 
 def run_shard(
-    proposals: Proposals, trials: Sequence[ProposedTrial], runner: Runner, cache: TrialCache, digests: Digests
+    proposals: Proposals,
+    trials: Sequence[ProposedTrial],
+    runner: Runner,
+    cache: TrialCache,
+    digests: Digests,
+    machine: Mapping[str, str],
 ) -> list[TrialRecord]:
-    """Run the trials of a shard in the given order; return their records sorted by number."""
-    versions = run_versions()
+    """Run the trials of a shard in the given order; return their records sorted by number.
+
+    Args:
+        proposals: The round.
+        trials: Those of its trials that are run.
+        runner: Trains.
+        cache: Finished trials.
+        digests: Content digests of what a run reads.
+        machine: Kind of device and precision.
+    """
+    versions = run_versions(machine)
     requests = [trial_request(proposals, trial, digests, versions) for trial in trials]
     finished = execute(requests, runner, cache)
     records = [

@@ -8,7 +8,7 @@ from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import read_artefact, write_artefact
 from evidence_hpo.search.choosing import Chosen
 from evidence_hpo.search.retraining import retrain
-from evidence_hpo.search.runs import check_device, training_runner
+from evidence_hpo.search.runs import probe_machine, training_runner
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
 from evidence_hpo.search.trial_cache import TrialCache
@@ -40,7 +40,7 @@ def retrain_chosen(
         model: Folder of the weights; empty if the run fails.
     """
     plan = Chosen.model_validate(read_artefact(chosen, "chosen"))
-    check_device(plan.runtime)
+    machine = probe_machine(plan.runtime, [plan.configuration.parameters])
     inputs = open_training_inputs(backbones, manifests, texts, examples)
     written = retrain(
         plan,
@@ -51,6 +51,7 @@ def retrain_chosen(
         training_runner(inputs),
         TrialCache(WORK / "trials"),
         inputs.digests,
+        machine,
         model,
     )
     write_artefact(record, "retrain_record", written.model_dump(mode="json"))

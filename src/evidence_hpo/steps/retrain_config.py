@@ -7,7 +7,7 @@ from pathlib import Path
 from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import read_artefact, write_artefact
 from evidence_hpo.search.retraining import absent_record, retrain
-from evidence_hpo.search.runs import check_device, training_runner
+from evidence_hpo.search.runs import probe_machine, training_runner
 from evidence_hpo.search.selection import Selected
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
@@ -46,17 +46,19 @@ def retrain_config(
         written = absent_record(plan, "retrain", rank, seed, settings, len(plan.configurations))
         link_directory(None, model)
     else:
-        check_device(plan.runtime)
+        configuration = plan.configurations[rank]
+        machine = probe_machine(plan.runtime, [configuration.parameters])
         inputs = open_training_inputs(backbones, manifests, texts, examples)
         written = retrain(
             plan,
-            plan.configurations[rank],
+            configuration,
             "retrain",
             seed,
             settings,
             training_runner(inputs),
             TrialCache(WORK / "trials"),
             inputs.digests,
+            machine,
             model,
         )
     write_artefact(record, "retrain_record", written.model_dump(mode="json"))

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import write_artefact_lines
-from evidence_hpo.search.records import read_proposals
-from evidence_hpo.search.runs import check_device, training_runner
-from evidence_hpo.search.sharding import assign
-from evidence_hpo.search.training_inputs import open_training_inputs
-from evidence_hpo.search.trial_cache import TrialCache
-from evidence_hpo.search.trials import run_shard
+from evidence_hpo.search.shard import Shard
 from evidence_hpo.step import run_step
 
 
@@ -24,6 +18,7 @@ def run_trials(
     manifests: list[Path],
     texts: list[Path],
     examples: list[Path],
+    trials_per_gpu: int,
     output: Path,
 ) -> None:
     """Run the trials of one shard and write their records, sorted by number.
@@ -36,21 +31,20 @@ def run_trials(
         manifests: Their manifests, in the same order.
         texts: Text files of the token caches of the training and validation splits.
         examples: Their example files, in the same order.
+        trials_per_gpu: Trials that run at once where there is a GPU; changes no result.
         output: The shard, one trial a line.
     """
-    if not 0 <= shard < shards:
-        raise ConfigurationError(f"--shard {shard} is not below --shards {shards}")
-    round_ = read_proposals(proposals)
-    check_device(round_.runtime)
-    inputs = open_training_inputs(backbones, manifests, texts, examples)
-    trials = assign(round_, inputs.manifests, shards)[shard]
-    records = run_shard(
-        round_,
-        trials,
-        training_runner(inputs),
-        TrialCache(WORK / "trials"),
-        inputs.digests,
+    work = Shard(
+        proposals=proposals,
+        number=shard,
+        count=shards,
+        backbones=tuple(backbones),
+        manifests=tuple(manifests),
+        texts=tuple(texts),
+        examples=tuple(examples),
+        cache=WORK / "trials",
     )
+    records = work.run(trials_per_gpu)
     write_artefact_lines(output, "trial", [record.model_dump(mode="json") for record in records])
 
 

@@ -36,6 +36,7 @@ def run(
     report: Callable[[str], None],
     checkpoints: CheckpointSettings | None = None,
     stop: Stop | None = None,
+    alone: bool = True,
 ) -> RunResult:
     """Train, evaluate, and export the best weights.
 
@@ -52,11 +53,13 @@ def run(
         report: Receives one line at each evaluation and finished epoch, and for each resume point passed over.
         checkpoints: What to keep while the run is under way; None: the defaults. Changes no number.
         stop: Whether to end after an epoch, by an exception of its own; None: never.
+        alone: Whether the run has the GPU to itself. Where it has not, too little memory says nothing about the run
+            and is raised, because cut batches would change its numbers.
 
     Raises:
         ConfigurationError: A parameter or the device does not fit the backbone or the machine.
         DataError: An input is missing or damaged, or `max_length` leaves no room for the text.
-        TrainingError: The model does not fit into the GPU's free memory.
+        TrainingError: The model does not fit into the GPU's free memory, or a run that is not alone does not.
         StorageError: The disk is full.
     """
     started = time.monotonic()
@@ -81,6 +84,8 @@ def run(
         ending = _train(training)
         if ending is not None:
             break
+        if not alone:
+            raise TrainingError("out of GPU memory beside other runs")
         report(f"out of GPU memory with batches in {splits} parts")
         saved, splits = None, splits * 2
         kept.delete()

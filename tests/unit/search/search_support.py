@@ -29,6 +29,7 @@ from evidence_hpo.steps.narrow_space import narrow_space
 from evidence_hpo.steps.propose_trials import propose_trials
 
 FIXED = TrialParameters(learning_rate=1e-3)
+MACHINE = {"device": "cpu", "precision": "fp32"}
 
 SPACE = Space.model_validate(
     {
@@ -131,7 +132,7 @@ def round_settings(search: SearchSettings, name: str, round_: int, architecture:
 
 def records_of(proposals: Proposals, cache: Path) -> list[TrialRecord]:
     """Run a round in one shard."""
-    return run_shard(proposals, proposals.trials, fake_run, TrialCache(cache), digests)
+    return run_shard(proposals, proposals.trials, fake_run, TrialCache(cache), digests, MACHINE)
 
 
 def history(settings: StageSettings, cache: Path, rounds: int, architecture: Any = "criteria") -> list[TrialRecord]:
@@ -208,7 +209,7 @@ class FileStudy:
         order = range(shards)[::-1] if self.backwards else range(shards)
         for shard in order:
             trials = assign(proposals, {}, shards)[shard]
-            records = run_shard(proposals, trials, fake_run, TrialCache(self.root / "cache"), digests)
+            records = run_shard(proposals, trials, fake_run, TrialCache(self.root / "cache"), digests, MACHINE)
             rows = [record.model_dump(mode="json") for record in records]
             write_artefact_lines(folder / f"shard_{shard}.jsonl", "trial", rows)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from search_support import digests, fake_run
+from search_support import MACHINE, digests, fake_run
 from test_narrowing import record
 
 from evidence_hpo.errors import TrainingError
@@ -99,7 +99,7 @@ def test_from_trials_to_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             model = Path(f"results/rank_{rank}/seed_{seed}/model")
             if rank < len(selected.configurations):
                 one = selected.configurations[rank]
-                done = retrain(selected, one, "retrain", seed, SETTINGS, never_fails, cache, digests, model)
+                done = retrain(selected, one, "retrain", seed, SETTINGS, never_fails, cache, digests, MACHINE, model)
             else:
                 done = absent_record(selected, "retrain", rank, seed, SETTINGS, 4)
             paths.append(Path(f"record_{rank}_{seed}.json"))
@@ -109,7 +109,9 @@ def test_from_trials_to_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     finals = []
     for seed in range(3):
         model = Path(f"results/final/seed_{seed}/model")
-        done = retrain(chosen, chosen.configuration, "final", seed, SETTINGS, never_fails, cache, digests, model)
+        done = retrain(
+            chosen, chosen.configuration, "final", seed, SETTINGS, never_fails, cache, digests, MACHINE, model
+        )
         finals.append(Path(f"final_{seed}.json"))
         write_artefact(finals[-1], "retrain_record", done.model_dump(mode="json"))
     summarize_retraining([Path("chosen.json")], paths, finals, Path("summary.json"))
@@ -153,7 +155,9 @@ def test_failed_run_leaves_an_empty_folder_and_a_record(tmp_path: Path, monkeypa
 
     selected = select(TRIALS, 1)
     cache = TrialCache(Path("work"))
-    done = retrain(selected, selected.configurations[0], "retrain", 0, SETTINGS, fails, cache, digests, Path("model"))
+    done = retrain(
+        selected, selected.configurations[0], "retrain", 0, SETTINGS, fails, cache, digests, MACHINE, Path("model")
+    )
     check_artefact("retrain_record", done.model_dump(mode="json"), "record.json")
     assert (done.state, done.checkpoint, done.reason) == ("failed", None, "RuntimeError: shapes differ")
     assert list(Path("model").iterdir()) == []

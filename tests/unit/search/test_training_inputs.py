@@ -116,7 +116,8 @@ def test_training_gets_what_was_requested(tmp_path: Path, monkeypatch: pytest.Mo
 
     calls: list[tuple[Any, ...]] = []
 
-    def run(spec: Any, inputs: Any, work: Path, *, model: Path | None, report: Any) -> str:
+    def run(spec: Any, inputs: Any, work: Path, *, model: Path | None, alone: bool, **_: Any) -> str:
+        assert alone
         calls.append((spec, inputs, work, model))
         return "result"
 
@@ -131,12 +132,18 @@ def test_training_gets_what_was_requested(tmp_path: Path, monkeypatch: pytest.Mo
     assert (inputs.backbone, work, model) == (tmp_path / "small", tmp_path, None)
 
 
-def test_missing_device_is_found_before_the_first_run() -> None:
+def test_what_the_machine_lacks_is_found_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from evidence_hpo.search.runs import check_device
+    from evidence_hpo.search.runs import probe_machine
 
-    check_device(RuntimeSettings(device="cpu"))
-    if not torch.cuda.is_available():
-        with pytest.raises(ConfigurationError, match="no CUDA device"):
-            check_device(RuntimeSettings(device="cuda"))
+    runs = [{"optimizer": "adamw"}, {"optimizer": "lion"}]
+    assert probe_machine(RuntimeSettings(device="cpu", precision="fp32"), runs) == {
+        "device": "cpu",
+        "precision": "fp32",
+    }
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigurationError, match="no CUDA device"):
+        probe_machine(RuntimeSettings(device="cuda"), runs)
+    with pytest.raises(ConfigurationError, match="adamw_8bit needs a CUDA GPU"):
+        probe_machine(RuntimeSettings(), [*runs, {"optimizer": "adamw_8bit"}])
