@@ -154,7 +154,7 @@ rule export_model:
     output:
         model=report(
             directory(paths.EXPORTED_MODEL),
-            patterns=["README.md"],
+            patterns=["{card}.md"],
             caption="../report/model_card.rst",
             category="Results",
             subcategory="{architecture}",
@@ -171,12 +171,13 @@ rule export_model:
         mem_mb=6000,
         runtime=30,
     params:
+        settings=study.configuration.data.examples.model_dump_json(),
         code=code_of("export_model"),
     message:
         "{wildcards.architecture}: exporting the model with its card"
     shell:
-        "python -m evidence_hpo.steps.export_model --evaluation {input.evaluation} --models {input.models}"
-        " --records {input.records} --manifests {input.manifests} --criteria {input.criteria}"
+        "python -m evidence_hpo.steps.export_model --settings {params.settings:q}"
+        " --evaluation {input.evaluation} --models {input.models} --records {input.records} --manifests {input.manifests} --criteria {input.criteria}"
         " --corpus {input.corpus} --splits {input.splits} --train-examples {input.train_examples}"
         " --validation-examples {input.validation_examples} --directory {output.model}"
         " --code {params.code} --log {log}"

@@ -100,7 +100,7 @@ def _thresholds(name: str, task: Mapping[str, Any], seed: int, criteria: Sequenc
 
 
 def data_description(
-    corpus: Mapping[str, Any], splits: Mapping[str, Any], examples: Mapping[str, Mapping[str, str]]
+    corpus: Mapping[str, Any], splits: Mapping[str, Any], examples: Mapping[str, Mapping[str, str]], unit: str
 ) -> dict[str, Any]:
     """Return what identifies the data: source, counts and digests, no text and no path.
 
@@ -108,6 +108,7 @@ def data_description(
         corpus: Content of the corpus report.
         splits: Content of ``splits.json``.
         examples: Split -> task -> SHA-256 of the file of examples.
+        unit: Text of a criteria example: sentence or post.
     """
     return {
         "source": {key: corpus["source"][key] for key in _SOURCE_KEYS if key in corpus["source"]},
@@ -116,5 +117,6 @@ def data_description(
             split: {"posts": splits["counts"][split]["posts"], "digest": digest}
             for split, digest in sorted(splits["digests"].items())
         },
+        "criteria_unit": unit,
         "examples": {split: dict(of_split) for split, of_split in sorted(examples.items())},
     }

@@ -106,9 +106,11 @@ def _use(description: Mapping[str, Any]) -> list[str]:
             what += " The second encoder lies in `evidence_encoder/`."
     else:
         what = f"It is a `{name}`: **transformers alone loads it**, evidence-hpo is not needed."
+    texts = {"criteria": f"a {description['data']['criteria_unit']}", "evidence": "a post"}
+    taken = " and ".join(f"{texts[task]} for {task}" for task in description["tasks"])
     return [
-        f"{what} `evidence_hpo.json` holds the wording of the criteria, which is the first sequence of an input, and "
-        "the thresholds. This program decides as the evaluation did:",
+        f"{what} An input is the wording of a criterion, as it is in `evidence_hpo.json`, and a text: {taken}. That "
+        "file also holds the thresholds. This program decides as the evaluation did:",
         "",
         "```python",
         usage(description).strip("\n"),
@@ -118,9 +120,11 @@ def _use(description: Mapping[str, Any]) -> list[str]:
 
 def _scores(description: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
     seeds = len(evaluation["seeds"])
+    which = "one fresh seed, which is this model"
+    if seeds > 1:
+        which = f"{seeds} fresh seeds. This is seed {description['seed']}, which has the best *validation* score"
     lines = [
-        f"The configuration was trained with {seeds} fresh seed{'s' if seeds > 1 else ''}. This folder is seed "
-        f"{description['seed']}, which has the best *validation* score; the test split chose nothing. Intervals "
+        f"The configuration was trained with {which}. The test split chose nothing. Intervals "
         f"({evaluation['confidence']:.0%}) are bootstraps over posts, of the mean over seeds; floors are methods "
         "without a transformer, on the same rows.",
         "",
@@ -219,7 +223,7 @@ def _training(description: Mapping[str, Any], evaluation: Mapping[str, Any], sec
 
 
 def _backbone(backbone: Mapping[str, Any]) -> list[str]:
-    size = f"{backbone['model_type']}, {backbone['layers']} layers of width {backbone['hidden']}"
+    size = f"{backbone['model_type']}, layers: {backbone['layers']}, width: {backbone['hidden']}"
     if backbone["source"] == "hub":
         commit = backbone.get("commit") or backbone["revision"]
         name = f"[{backbone['model']}](https://huggingface.co/{backbone['model']}), commit `{commit}`"
@@ -237,7 +241,7 @@ def _rebuild(description: Mapping[str, Any], package_version: str) -> list[str]:
         "In the study's folder, with its configuration and data:",
         "",
         "```bash",
-        f"snakemake --cores all --configfile <configuration> results/models/{description['architecture']}",
+        f"snakemake results/models/{description['architecture']} --cores all --configfile <configuration>",
         "```",
         "",
         *table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evidence_hpo import __version__
+from evidence_hpo.config.data import ExampleSettings
 from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.exports import best_seed, data_description, export_description
 from evidence_hpo.evaluation.model_card import model_card
@@ -21,6 +22,7 @@ from evidence_hpo.training.prediction import load_model
 
 def export_model(
     *,
+    settings: ExampleSettings,
     evaluation: Path,
     models: list[Path],
     records: list[Path],
@@ -35,6 +37,7 @@ def export_model(
     """Write the exported model of one architecture.
 
     Args:
+        settings: How examples were built.
         evaluation: ``evaluation.json``.
         models: Folders of the final models, one a seed.
         records: Their ``record.json``, in the same order.
@@ -56,7 +59,8 @@ def export_model(
         "train": _digests(loaded.spec.architecture, train_examples),
         "validation": _digests(loaded.spec.architecture, validation_examples),
     }
-    data = data_description(read_artefact(corpus, "corpus_report"), read_artefact(splits, "splits"), examples)
+    report, frozen = read_artefact(corpus, "corpus_report"), read_artefact(splits, "splits")
+    data = data_description(report, frozen, examples, settings.criteria.unit)
     backbones = [read_artefact(path, "backbone") for path in manifests]
     known = read_artefact(criteria, "criteria")
     with atomic_directory(directory) as temporary:

@@ -133,7 +133,7 @@ def export(folder: Path, family: str, architecture: str, parameters: dict[str, A
     source = make_source(folder / "source", CONFIGS[family])
     written = write_model(model, architecture, parameters, source, folder / "out")
     files = {path.name: DIGEST for path in (folder / "out").iterdir()}
-    digests = {"criteria": DIGEST}
+    source_of_data = {"source": {"kind": "files"}, "corpus": {"posts": DIGEST}, "criteria_unit": "post"}
     description = {
         "study": "toy",
         "architecture": architecture,
@@ -147,7 +147,7 @@ def export(folder: Path, family: str, architecture: str, parameters: dict[str, A
         "thresholds": {"criteria": {"strategy": "none", "decision": {"A": 0.5}, "global": 0.5}},
         "validation": {"objective": "macro_f1", "value": 0.5, "best_epoch": 1.0, "of_seeds": [0.5]},
         "backbone": {},
-        "data": {"source": {"kind": "files"}, "corpus": digests, "splits": {}, "examples": {}, "tokens": {}},
+        "data": {**source_of_data, "splits": {}, "examples": {}, "tokens": {}},
         "run": {"key": DIGEST, "epochs": 1, "precision": "fp32", "versions": {}, "code": DIGEST, "weights": DIGEST},
         "evaluation": DIGEST,
         "files": files,
