@@ -58,7 +58,9 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "deberta-v2": DebertaV2Config(**SIZE, **V3),
     "deberta-v2-typed": DebertaV2Config(**SIZE, **V3, type_vocab_size=2),
     "distilbert": DistilBertConfig(vocab_size=len(WORDS), dim=WIDTH, n_layers=2, n_heads=2, hidden_dim=24),
-    "modernbert": ModernBertConfig(**SIZE, pad_token_id=0, bos_token_id=2, cls_token_id=2, sep_token_id=3),
+    "modernbert": ModernBertConfig(
+        **SIZE, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3
+    ),
 }
 CLASSIFIERS = [
     ("bert", "tanh", "BertForSequenceClassification"),
