@@ -24,4 +24,5 @@ rule all:
         paths.RETRAIN_SUMMARY,
         paths.EVALUATION_REPORT,
         paths.STUDY_SUMMARY,
+        expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),

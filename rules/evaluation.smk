@@ -130,3 +130,54 @@ rule summarize_study:
         "python -m evidence_hpo.steps.summarize_study --trials {input.trials} --summaries {input.summaries}"
         " --spaces {input.spaces} --evaluations {input.evaluations} --retraining {input.retraining}"
         " --report {input.report} --output {output.summary} --code {params.code} --log {log}"
+
+
+rule export_model:
+    input:
+        evaluation=paths.EVALUATION,
+        models=lambda wildcards: study.final_paths(
+            paths.FINAL_MODEL, wildcards.architecture
+        ),
+        records=lambda wildcards: study.final_paths(
+            paths.FINAL_RECORD, wildcards.architecture
+        ),
+        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        criteria=paths.CRITERIA,
+        corpus=paths.CORPUS_REPORT,
+        splits=paths.SPLITS,
+        train_examples=lambda wildcards: study.example_paths(
+            wildcards.architecture, "train"
+        ),
+        validation_examples=lambda wildcards: study.example_paths(
+            wildcards.architecture, "validation"
+        ),
+    output:
+        model=report(
+            directory(paths.EXPORTED_MODEL),
+            patterns=["{card}.md"],
+            caption="../report/model_card.rst",
+            category="Results",
+            subcategory="{architecture}",
+            labels={"table": "model card"},
+        ),
+    log:
+        "results/logs/{architecture}/export_model.log",
+    benchmark:
+        "results/benchmarks/{architecture}/export_model.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=30,
+    params:
+        settings=study.configuration.data.examples.model_dump_json(),
+        code=code_of("export_model"),
+    message:
+        "{wildcards.architecture}: exporting the model with its card"
+    shell:
+        "python -m evidence_hpo.steps.export_model --settings {params.settings:q}"
+        " --evaluation {input.evaluation} --models {input.models} --records {input.records} --manifests {input.manifests} --criteria {input.criteria}"
+        " --corpus {input.corpus} --splits {input.splits} --train-examples {input.train_examples}"
+        " --validation-examples {input.validation_examples} --directory {output.model}"
+        " --code {params.code} --log {log}"

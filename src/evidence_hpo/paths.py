@@ -20,6 +20,7 @@ __all__ = [
     "EVALUATION_REPORT",
     "EVALUATION_REPORT_TEXT",
     "EXAMPLES",
+    "EXPORTED_MODEL",
     "FINAL_MODEL",
     "FINAL_RECORD",
     "PROPOSALS",
@@ -81,6 +82,7 @@ EVALUATION = "results/{architecture}/evaluation/evaluation.json"
 EVALUATION_PREDICTIONS = "results/{architecture}/evaluation/predictions.parquet"
 EVALUATION_REPORT = "results/evaluation_report.json"
 EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
+EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
 
 # --- figures ---------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ TORCH_STEPS = {
     "retrain_config",
     "retrain_chosen",
     "evaluate",
+    "export_model",
 }
 
 

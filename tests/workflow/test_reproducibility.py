@@ -31,6 +31,9 @@ SAME_BYTES = [
     "criteria/evaluation/predictions.parquet",
     "retrain_summary.json",
     "evaluation_report.json",
+    "models/criteria/model.safetensors",
+    "models/criteria/config.json",
+    "models/criteria/evidence_hpo.json",
     "study_summary.json",
 ]
 RECORDS = ["criteria/stage1/trials.jsonl", "criteria/stage2/trials.jsonl"]

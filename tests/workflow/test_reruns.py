@@ -12,7 +12,7 @@ from tests.workflow.test_reproducibility import differing
 
 pytestmark = pytest.mark.workflow
 
-REPORTS = {"report_evaluation": 1, "summarize_study": 1, "plot_evaluation": 1}
+REPORTS = {"report_evaluation": 1, "summarize_study": 1, "plot_evaluation": 1, "export_model": 1}
 EVALUATION = {"evaluate": 1, **REPORTS}
 FINAL = {"choose_config": 1, "retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}
 RETRAIN = {"select_configs": 1, "retrain_config": 2, **FINAL}
@@ -58,6 +58,7 @@ CODE_CHANGES = [
         "search/narrowing.py",
         {"narrow_space": 1, "propose_trials": 2, "run_trials": 2, "collect_trials": 1, "plot_search": 1, **RETRAIN},
     ),
+    ("evaluation/usage.py", {"export_model": 1}),
     ("dag.py", PICTURE),
 ]
 

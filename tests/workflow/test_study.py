@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
 from evidence_hpo.files import digest_file
@@ -29,6 +30,17 @@ def test_best_checkpoint_is_there_with_its_digest(finished: Study) -> None:
     summary = json.loads((finished.folder / "results/retrain_summary.json").read_text(encoding="utf-8"))
     best = summary["architectures"]["criteria"]["best_checkpoint"]
     assert digest_file(finished.folder / best["path"] / "model.safetensors") == best["sha256"]
+
+
+def test_exported_model_is_the_best_checkpoint_with_its_card(finished: Study) -> None:
+    summary = json.loads((finished.folder / "results/retrain_summary.json").read_text(encoding="utf-8"))
+    best = summary["architectures"]["criteria"]["best_checkpoint"]
+    exported = finished.folder / "results/models/criteria"
+    described = read_artefact(exported / "evidence_hpo.json", "export")
+    assert (described["seed"], described["run"]["weights"]) == (best["seed_index"], best["sha256"])
+    assert {name: digest_file(exported / name) for name in described["files"]} == described["files"]
+    card = ModelCard((exported / "README.md").read_text(encoding="utf-8"))
+    assert {result.dataset_type for result in card.data.eval_results} == {"sample"}
 
 
 def test_every_job_left_its_provenance(finished: Study) -> None:
@@ -65,3 +77,5 @@ def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
     for architecture in ("share", "joint"):
         evaluation = read_artefact(study.folder / f"results/{architecture}/evaluation/evaluation.json", "evaluation")
         assert set(evaluation["tasks"]) == {"criteria", "evidence"}
+        exported = read_artefact(study.folder / f"results/models/{architecture}/evidence_hpo.json", "export")
+        assert ("evidence_encoder/model.safetensors" in exported["files"]) == (architecture == "joint")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evidence_hpo.evaluation.markdown import gap as _gap
+from evidence_hpo.evaluation.markdown import score as _score
+from evidence_hpo.evaluation.markdown import table as _table
 from evidence_hpo.evaluation.reports import FLOOR_NAMES
 
 __all__ = ["report_text"]
@@ -174,26 +177,6 @@ def _candidates(evaluation: Mapping[str, Any]) -> list[str]:
         "",
         *_table(["against", "seeds", "difference"], body),
     ]
-
-
-def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    rows = [header, ["---"] * len(header), *body]
-    return ["| " + " | ".join(row) + " |" for row in rows]
-
-
-def _score(score: Mapping[str, Any] | None) -> str:
-    if score is None:
-        return "-"
-    spread = f", sd {score['sd']:.3f}" if score["sd"] is not None else ""
-    if score["low"] is None:
-        return f"{score['mean']:.3f} (too few posts{spread})"
-    return f"{score['mean']:.3f} ({score['low']:.3f} to {score['high']:.3f}{spread})"
-
-
-def _gap(gap: Mapping[str, Any]) -> str:
-    if gap["low"] is None:
-        return f"{gap['mean']:+.3f}"
-    return f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}){'' if gap['excludes_zero'] else ' n.s.'}"
 
 
 def _number(value: float | None) -> str:

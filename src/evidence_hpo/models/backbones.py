@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from evidence_hpo.errors import DataError
 
-__all__ = ["encoder_options", "load_encoder", "max_positions", "quiet"]
+__all__ = ["encoder_options", "load_encoder", "max_positions", "quiet", "set_dropout"]
 
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -41,9 +41,7 @@ def load_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
     quiet()
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        for name in _DROPOUTS:
-            if hasattr(config, name):
-                setattr(config, name, dropout)
+        set_dropout(config, dropout)
         model, report = AutoModel.from_pretrained(
             directory,
             config=config,
@@ -66,6 +64,13 @@ def load_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
         )
     encoder: PreTrainedModel = model.train(False)
     return encoder
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float) -> None:
+    """Set the dropout of hidden states and attention in an encoder's configuration, however its family names it."""
+    for name in _DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, dropout)
 
 
 def quiet() -> None:

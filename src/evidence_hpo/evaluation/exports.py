@@ -1,0 +1,122 @@
+"""The content of ``evidence_hpo.json``: what an exported model is, what it was trained on, and how it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evidence_hpo.errors import DataError
+from evidence_hpo.evaluation.thresholds import DEFAULT_NULL_THRESHOLD, DEFAULT_PROBABILITY
+from evidence_hpo.files import digest_json
+
+__all__ = ["best_seed", "data_description", "export_description"]
+
+_DEFAULTS = {"criteria": DEFAULT_PROBABILITY, "evidence": DEFAULT_NULL_THRESHOLD}
+_SOURCE_KEYS = ("kind", "dataset", "revision", "seed")
+
+
+def best_seed(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the finished final run with the best validation objective, the first of equals; never by the test split.
+
+    Args:
+        records: Contents of the final runs' ``record.json``; at least one is complete.
+    """
+    complete = [record for record in records if record["state"] == "complete"]
+    return min(complete, key=lambda record: (-record["value"], record["seed_index"]))
+
+
+def export_description(
+    record: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    backbones: Sequence[Mapping[str, Any]],
+    criteria: Sequence[Mapping[str, Any]],
+    data: Mapping[str, Any],
+    transformers_class: str | None,
+    files: Mapping[str, str],
+    *,
+    max_answer_tokens: int,
+) -> dict[str, Any]:
+    """Return the description of an exported model.
+
+    Args:
+        record: Content of the exported run's ``record.json``.
+        evaluation: Content of ``evaluation.json``.
+        backbones: Manifests of the study's encoders.
+        criteria: Content of ``criteria.json``.
+        data: What :func:`data_description` gives.
+        transformers_class: The class of transformers that the model is; None: this package loads it.
+        files: SHA-256 of each file of the folder.
+        max_answer_tokens: Longest span that is predicted.
+
+    Raises:
+        DataError: The evaluation or the manifests are not of this run.
+    """
+    seed = record["seed_index"]
+    if seed not in evaluation["seeds"] or evaluation["configuration"]["parameters"] != record["parameters"]:
+        raise DataError(f"evaluation.json: is not of the final run with seed {seed}; run evaluate again")
+    backbone = next((one for one in backbones if one["digest"] == record["digests"]["backbone"]), None)
+    if backbone is None:
+        raise DataError(f"the encoder of the final run with seed {seed} is not among the manifests; retrain it")
+    identifiers = [criterion["id"] for criterion in criteria]
+    return {
+        "study": evaluation["study"],
+        "architecture": evaluation["architecture"],
+        "tasks": sorted(evaluation["tasks"]),
+        "transformers_class": transformers_class,
+        "seed": seed,
+        "training_seed": record["seed"],
+        "parameters": record["parameters"],
+        "max_answer_tokens": max_answer_tokens,
+        "criteria": [dict(criterion) for criterion in criteria],
+        "thresholds": {
+            name: _thresholds(name, task, seed, identifiers) for name, task in sorted(evaluation["tasks"].items())
+        },
+        "validation": {
+            "objective": record["objective"],
+            "value": record["value"],
+            "best_epoch": record["best_epoch"],
+            "of_seeds": [model["value"] for model in evaluation["models"]],
+        },
+        "backbone": dict(backbone),
+        "data": {**data, "tokens": {split: evaluation["digests"][split] for split in ("train", "validation", "test")}},
+        "run": {key: record[key] for key in ("key", "epochs", "precision", "versions")}
+        | {"code": record["digests"]["code"], "weights": record["checkpoint"]["sha256"]},
+        "evaluation": digest_json(evaluation),
+        "files": dict(files),
+    }
+
+
+def _thresholds(name: str, task: Mapping[str, Any], seed: int, criteria: Sequence[str]) -> dict[str, Any]:
+    """Return the thresholds of one seed, and as ``decision`` the one of each criterion behind the headline scores."""
+    tuned = next(one for one in task["thresholds"]["per_seed"] if one["seed"] == seed)
+    strategy = task["headline"]["thresholds"]
+    own = tuned.get("per_criterion", {}) if strategy == "per_criterion" else {}
+    usual = _DEFAULTS[name] if strategy == "none" else tuned["global"]
+    return {
+        "strategy": strategy,
+        "decision": {criterion: own.get(criterion, usual) for criterion in criteria},
+        **{key: value for key, value in tuned.items() if key != "seed"},
+    }
+
+
+def data_description(
+    corpus: Mapping[str, Any], splits: Mapping[str, Any], examples: Mapping[str, Mapping[str, str]], unit: str
+) -> dict[str, Any]:
+    """Return what identifies the data: source, counts and digests, no text and no path.
+
+    Args:
+        corpus: Content of the corpus report.
+        splits: Content of ``splits.json``.
+        examples: Split -> task -> SHA-256 of the file of examples.
+        unit: Text of a criteria example: sentence or post.
+    """
+    return {
+        "source": {key: corpus["source"][key] for key in _SOURCE_KEYS if key in corpus["source"]},
+        "corpus": dict(corpus["digests"]),
+        "splits": {
+            split: {"posts": splits["counts"][split]["posts"], "digest": digest}
+            for split, digest in sorted(splits["digests"].items())
+        },
+        "criteria_unit": unit,
+        "examples": {split: dict(of_split) for split, of_split in sorted(examples.items())},
+    }
