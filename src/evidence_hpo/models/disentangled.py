@@ -37,6 +37,12 @@ __all__ = ["accelerate_attention"]
 _BLOCK = 64
 """Wanted number of queries in a block: fewer make the band narrower, more make the products larger."""
 
+_SCORES = 2**19
+"""Scores that are computed at once on a CPU: they and their gradients should fit its cache."""
+
+_SCORES_ELSEWHERE = 2**28
+"""The same on a GPU, where every part costs launches; it bounds the memory."""
+
 
 def accelerate_attention(encoder: PreTrainedModel) -> bool:
     """Let a DeBERTa-v2 or -v3 compute its attention the fast way, in place; leave any other encoder alone.
@@ -83,6 +89,14 @@ class _Band:
     @property
     def padded(self) -> int:
         return self.blocks * self.block
+
+    def rows(self, states: Tensor) -> Tensor:
+        """View [heads, batch, padded, size] as [heads, batch, blocks, block, size]."""
+        return states.view(*states.shape[:2], self.blocks, self.block, -1)
+
+    def pairs(self, scores: Tensor) -> Tensor:
+        """View [heads, batch, padded, padded] as [heads, batch, blocks, block, blocks, block]."""
+        return scores.view(*scores.shape[:2], self.blocks, self.block, self.blocks, self.block)
 
     def skewed(self, product: Tensor, heads: int) -> Tensor:
         """View a product [heads * blocks, batch * block, width] as [heads, batch, blocks, block, blocks, block].
@@ -222,69 +236,97 @@ class _Settings(NamedTuple):
     band: _Band
     mask: _Mask
 
+    @property
+    def factor(self) -> float:
+        """What kept probabilities are multiplied with."""
+        return LEVELS / (LEVELS - self.drop)
+
 
 class _Disentangled(torch.autograd.Function):
     """softmax(scale * (Q K' + c2p + p2c) + mask) V with dropout of the probabilities.
 
     Takes query, key, value [batch, length, heads * size], the tables of :meth:`_Attention._tables`, and settings; gives
-    [batch, length, heads * size].
+    [batch, length, heads * size]. Works on parts of the heads and the batch, so that the scores stay in the cache.
     """
 
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, c2p: Tensor | None, p2c: Tensor | None, settings: _Settings
     ) -> Tensor:
-        heads, band = settings.heads, settings.band
         with torch.autocast(query.device.type, enabled=False):
             q, k, v = (_split(tensor, settings) for tensor in (query, key, value))
-            q.mul_(settings.scale)
-            scores = _position_scores(q, k, c2p, p2c, settings)
-            if scores is None:
-                scores = q @ k.mT
-            else:
-                scores.flatten(0, 1).baddbmm_(q.flatten(0, 1), k.flatten(0, 1).mT)
-            scores += settings.mask.bias(band.padded, scores.dtype)
-            probabilities = torch.softmax(scores, -1)
-            lanes, kept, factor = None, probabilities, 1.0
-            if settings.drop:
-                lanes = draw_lanes(scores.numel(), scores.device)
-                kept = keep_mask(lanes, settings.drop, scores).mul_(probabilities)
-                factor = LEVELS / (LEVELS - settings.drop)
-            context = (kept @ v).mul_(factor)
+            q *= settings.scale
+            left = None if c2p is None else _table(c2p, settings)
+            right = None if p2c is None else _table(p2c, settings).mul_(settings.scale)
+            context = torch.empty_like(q)
+            saved: list[Tensor | None] = []
+            for heads, batch in _parts(q):
+                scores = _scores(q[heads, batch], k[heads, batch], _of(left, heads), _of(right, heads), settings.band)
+                scores += settings.mask.bias(settings.band.padded, scores.dtype)[batch]
+                probabilities = torch.softmax(scores, -1)
+                lanes, kept = None, probabilities
+                if settings.drop:
+                    lanes = draw_lanes(scores.numel(), scores.device)
+                    kept = keep_mask(lanes, settings.drop, scores).mul_(probabilities)
+                torch.bmm(_flat(kept), _flat(v[heads, batch]), out=_flat(context[heads, batch]))
+                saved += [probabilities, lanes]
         ctx.settings = settings
-        ctx.save_for_backward(q, k, v, c2p, p2c, probabilities, lanes)
-        return _join(context, band.length)
+        ctx.save_for_backward(q, k, v, left, right, *saved)
+        return _join(context.mul_(settings.factor), settings.band.length)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, c2p, p2c, probabilities, lanes = ctx.saved_tensors
         settings: _Settings = ctx.settings
-        heads, band = settings.heads, settings.band
+        q, k, v, left, right, *saved = ctx.saved_tensors
+        d_q, d_k, d_v = (torch.empty_like(tensor) for tensor in (q, k, v))
+        d_left, d_right = (None if table is None else torch.zeros_like(table) for table in (left, right))
         with torch.autocast(q.device.type, enabled=False):
-            factor = LEVELS / (LEVELS - settings.drop)
-            d_context = _split(grads[0], settings).mul_(factor)
+            d_context = _split(grads[0], settings).mul_(settings.factor)
             # The scores of a query that sees nothing are constants.
-            d_seeing = _split(grads[0] * settings.mask.seeing(), settings).mul_(factor)
-            d_kept = d_seeing @ v.mT
-            kept = probabilities
-            if lanes is not None:
-                kept = keep_mask(lanes, settings.drop, torch.empty_like(probabilities))
-                d_kept.mul_(kept)
-                kept.mul_(probabilities)
-            d_v = kept.mT @ d_context
-            d_scores = torch._softmax_backward_data(d_kept, probabilities, -1, probabilities.dtype)
-            d_q, d_k = d_scores @ k, d_scores.mT @ q
-            d_c2p = d_p2c = None
-            pairs = d_scores.view(heads, -1, band.blocks, band.block, band.blocks, band.block)
-            if c2p is not None:
-                d_rows, d_c2p = _position_gradients(pairs, q, c2p, settings)
-                d_q += d_rows
-            if p2c is not None:
-                d_rows, d_p2c = _position_gradients(pairs.permute(0, 1, 4, 5, 2, 3), k, p2c * settings.scale, settings)
-                d_k += d_rows
-                d_p2c *= settings.scale
+            d_seeing = _split(grads[0] * settings.mask.seeing(), settings).mul_(settings.factor)
+            for number, (heads, batch) in enumerate(_parts(q)):
+                probabilities, lanes = saved[2 * number : 2 * number + 2]
+                d_kept = d_seeing[heads, batch] @ v[heads, batch].mT
+                kept = probabilities
+                if lanes is not None:
+                    kept = keep_mask(lanes, settings.drop, torch.empty_like(probabilities))
+                    d_kept *= kept
+                    kept *= probabilities
+                torch.bmm(_flat(kept).mT, _flat(d_context[heads, batch]), out=_flat(d_v[heads, batch]))
+                d_scores = torch._softmax_backward_data(d_kept, probabilities, -1, probabilities.dtype)
+                torch.bmm(_flat(d_scores), _flat(k[heads, batch]), out=_flat(d_q[heads, batch]))
+                torch.bmm(_flat(d_scores).mT, _flat(q[heads, batch]), out=_flat(d_k[heads, batch]))
+                pairs = settings.band.pairs(d_scores)
+                if left is not None:
+                    _add_position_gradients(pairs, q, left, d_q, d_left, (heads, batch), settings.band)
+                if right is not None:
+                    pairs = pairs.permute(0, 1, 4, 5, 2, 3)
+                    _add_position_gradients(pairs, k, right, d_k, d_right, (heads, batch), settings.band)
             d_q *= settings.scale
-        return *(_join(tensor, band.length) for tensor in (d_q, d_k, d_v)), d_c2p, d_p2c, None
+        length = settings.band.length
+        d_c2p = None if d_left is None else _rows(d_left)
+        d_p2c = None if d_right is None else _rows(d_right.mul_(settings.scale))
+        return _join(d_q, length), _join(d_k, length), _join(d_v, length), d_c2p, d_p2c, None
+
+
+def _parts(states: Tensor) -> list[tuple[slice, slice]]:
+    """Cut [heads, batch, padded, size] into parts (heads, batch) with few scores each."""
+    heads, batch, padded, _ = states.shape
+    room = _SCORES if states.device.type == "cpu" else _SCORES_ELSEWHERE
+    room = max(1, room // padded**2)
+    if room >= batch:
+        step = room // batch
+        return [(slice(head, head + step), slice(0, batch)) for head in range(0, heads, step)]
+    return [(slice(head, head + 1), slice(n, n + room)) for head in range(heads) for n in range(0, batch, room)]
+
+
+def _of(table: Tensor | None, heads: slice) -> Tensor | None:
+    return None if table is None else table[heads]
+
+
+def _flat(states: Tensor) -> Tensor:
+    """View [heads, batch, n, m] as [heads * batch, n, m]."""
+    return states.view(-1, *states.shape[2:])
 
 
 def _split(states: Tensor, settings: _Settings) -> Tensor:
@@ -301,56 +343,65 @@ def _join(states: Tensor, length: int) -> Tensor:
     return states[:, :, :length].permute(1, 2, 0, 3).flatten(2)
 
 
+def _table(rows: Tensor, settings: _Settings) -> Tensor:
+    """Copy [blocks * width, heads * size] to [heads, blocks, width, size]."""
+    band = settings.band
+    return rows.view(band.blocks, band.width, settings.heads, -1).permute(2, 0, 1, 3).contiguous()
+
+
+def _rows(table: Tensor) -> Tensor:
+    """Undo :func:`_table`."""
+    return table.permute(1, 2, 0, 3).flatten(0, 1).flatten(1)
+
+
 def _blocked(states: Tensor, band: _Band) -> Tensor:
     """Return [heads, batch, padded, size] as [heads * blocks, batch * block, size]."""
     heads, batch, _, size = states.shape
-    blocks = states.view(heads, batch, band.blocks, band.block, size).transpose(1, 2)
-    return blocks.reshape(heads * band.blocks, batch * band.block, size)
+    return band.rows(states).transpose(1, 2).reshape(heads * band.blocks, batch * band.block, size)
 
 
-def _table(rows: Tensor, settings: _Settings) -> Tensor:
-    """Return [blocks * width, heads * size] as [heads * blocks, width, size]."""
-    band = settings.band
-    table = rows.view(band.blocks, band.width, settings.heads, -1).permute(2, 0, 1, 3)
-    return table.reshape(settings.heads * band.blocks, band.width, -1)
-
-
-def _position_scores(
-    query: Tensor, key: Tensor, c2p: Tensor | None, p2c: Tensor | None, settings: _Settings
-) -> Tensor | None:
-    """Return the sum of the position scores [heads, batch, padded, padded], None if there are none."""
-    heads, band = settings.heads, settings.band
+def _scores(q: Tensor, k: Tensor, left: Tensor | None, right: Tensor | None, band: _Band) -> Tensor:
+    """Return the scores [heads, batch, padded, padded] of scaled queries and keys [heads, batch, padded, size]."""
     parts = []
-    if c2p is not None:
-        product = _blocked(query, band) @ _table(c2p, settings).mT
-        parts.append(band.skewed(product, heads))
-    if p2c is not None:
-        product = _blocked(key, band) @ _table(p2c * settings.scale, settings).mT
-        parts.append(band.skewed(product, heads).permute(0, 1, 4, 5, 2, 3))
+    if left is not None:
+        parts.append(band.skewed(_blocked(q, band) @ _flat(left).mT, len(q)))
+    if right is not None:
+        parts.append(band.skewed(_blocked(k, band) @ _flat(right).mT, len(k)).permute(0, 1, 4, 5, 2, 3))
     if not parts:
-        return None
-    scores = query.new_empty(*query.shape[:3], band.padded)
-    pairs = scores.view(parts[0].shape)
+        return q @ k.mT
+    scores = q.new_empty(*q.shape[:3], band.padded)
     if len(parts) == 2:
-        torch.add(*parts, out=pairs)
+        torch.add(*parts, out=band.pairs(scores))
     else:
-        pairs.copy_(parts[0])
+        band.pairs(scores).copy_(parts[0])
+    _flat(scores).baddbmm_(_flat(q), _flat(k).mT)
     return scores
 
 
-def _position_gradients(pairs: Tensor, rows: Tensor, table: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:
-    """Return the gradients of ``rows`` [heads, batch, padded, size] and of ``table`` [blocks * width, heads * size].
+def _add_position_gradients(
+    pairs: Tensor,
+    rows: Tensor,
+    table: Tensor,
+    d_rows: Tensor,
+    d_table: Tensor,
+    part: tuple[slice, slice],
+    band: _Band,
+) -> None:
+    """Add one part's gradients to those of queries or keys and of their table.
 
     Args:
-        pairs: Gradients of the scores [heads, batch, blocks, block, blocks, block], the rows' positions first.
-        rows: Queries or keys.
-        table: What they were multiplied with.
-        settings: Those of the forward pass.
+        pairs: Gradients of the scores, the rows' positions first (as :meth:`_Band.pairs`).
+        rows: Queries or keys [heads, batch, padded, size].
+        table: What they were multiplied with [heads, blocks, width, size].
+        d_rows: Gradients of ``rows``.
+        d_table: Gradients of ``table``.
+        part: Heads and examples of ``pairs``.
+        band: The relative positions.
     """
-    heads, band = settings.heads, settings.band
-    left, right = _blocked(rows, band), _table(table, settings)
-    d_product = left.new_zeros(*left.shape[:2], band.width)
-    band.skewed(d_product, heads).copy_(pairs)
-    d_left = (d_product @ right).view(heads, band.blocks, -1, band.block, rows.size(-1)).transpose(1, 2)
-    d_right = (d_product.mT @ left).view(heads, band.blocks, band.width, -1)
-    return d_left.reshape(rows.shape), d_right.permute(1, 2, 0, 3).reshape(table.shape)
+    heads, batch = part
+    chosen = _blocked(rows[part], band)
+    product = chosen.new_zeros(*chosen.shape[:2], band.width)
+    band.skewed(product, len(pairs)).copy_(pairs)
+    blocks = (product @ _flat(table[heads])).view(len(pairs), band.blocks, -1, band.block, rows.size(-1))
+    band.rows(d_rows[part]).add_(blocks.transpose(1, 2))
+    _flat(d_table[heads]).baddbmm_(product.mT, chosen)
