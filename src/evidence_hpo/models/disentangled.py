@@ -1,27 +1,28 @@
-"""Disentangled attention (He et al., 2021, DeBERTa) that computes what transformers' DeBERTa-v2 computes, with less work.
+"""Disentangled attention (He et al., 2021) that computes what transformers' DeBERTa-v2 computes, with less work.
 
 The score of query i and key j is content to content, plus the query against the key projection of their relative
 position (c2p), plus the key against its query projection (p2c). transformers multiplies every query and key with all
 relative positions and gathers. Here
 
 - only the rows of relative positions that a batch's length needs are projected, once a layer;
-- queries (keys) are cut into blocks; a block is multiplied with the band of distances that it meets, one row a distance.
-  In such a product, row r holds the wanted scores from column `block - 1 - r` on, so that a strided view with one step
-  less a row ("skew") lines them up with the keys, without an index;
-- the backward pass is written out, which keeps no score but the softmax, and adds masks and gradients in place.
+- queries (keys) are cut into blocks; a block is multiplied with the band of distances that it meets, one column a
+  distance. In such a product, row r holds the wanted scores from column `block - 1 - r` on, so that a strided view with
+  one step less a row ("skew") lines them up with the keys, without an index;
+- few scores are computed at a time, in the cache; fresh memory costs more than the arithmetic done on it;
+- the backward pass is written out: it keeps the probabilities and 16 bits an element for dropout, nothing else of that
+  size.
 
 Weights, their names, outputs and gradients are those of transformers up to rounding.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from transformers import DebertaV2Model, PreTrainedModel
 from transformers.models.deberta_v2.modeling_deberta_v2 import (
@@ -37,7 +38,7 @@ __all__ = ["accelerate_attention"]
 _BLOCK = 64
 """Wanted number of queries in a block: fewer make the band narrower, more make the products larger."""
 
-_SCORES = 2**19
+_SCORES = 2**18
 """Scores that are computed at once on a CPU: they and their gradients should fit its cache."""
 
 _SCORES_ELSEWHERE = 2**28
@@ -52,9 +53,10 @@ def accelerate_attention(encoder: PreTrainedModel) -> bool:
     """
     if type(encoder) is not DebertaV2Model:
         return False
-    attentions = [layer.attention.self for layer in encoder.encoder.layer]
+    attentions = [cast("Any", layer).attention.self for layer in encoder.encoder.layer]
     known = {type(attention) for attention in attentions} <= {DisentangledSelfAttention, _Attention}
-    if not known or type(encoder.encoder) not in (DebertaV2Encoder, _Encoder):
+    plain = type(encoder.encoder) not in (DebertaV2Encoder, _Encoder) or not encoder.encoder.relative_attention
+    if plain or not known:
         return False
     encoder.encoder.__class__ = _Encoder
     for attention in attentions:
@@ -119,7 +121,7 @@ def _band(length: int, span: int, buckets: int, max_positions: int, device: torc
     with torch.inference_mode(False), torch.device("cpu"):
         distances = torch.arange(1 - length, length)
         if buckets > 0 and max_positions > 0:
-            distances = make_log_bucket_position(distances, buckets, max_positions).to(torch.int64)  # type: ignore[no-untyped-call]
+            distances = make_log_bucket_position(distances, buckets, max_positions).to(torch.int64)
         rows = torch.clamp(distances + span, 0, 2 * span - 1)
         first, last = int(rows[0]), int(rows[-1])
         starts = torch.arange(blocks)[:, None] * block + block - 1
@@ -137,7 +139,7 @@ class _Mask:
     _seeing: list[Tensor] = field(default_factory=list)
 
     def bias(self, padded: int, dtype: torch.dtype) -> Tensor:
-        """Return what is added to the scores: 0, the lowest number, or -inf beyond the text [batch or 1, padded, padded].
+        """Return what is added to the scores: 0, lowest number, or -inf beyond the text [batch or 1, padded, padded].
 
         A score vanishes beside the lowest number, so that a query that sees nothing attends to all keys alike, as in
         transformers. Half precision keeps a distance from infinity.
@@ -174,7 +176,7 @@ class _Encoder(DebertaV2Encoder):
         self, hidden_states: Tensor, query_states: Tensor | None = None, relative_pos: Tensor | None = None
     ) -> Any:
         same = query_states is None or query_states.size(1) == hidden_states.size(1)
-        if not self.relative_attention or relative_pos is not None or not same:
+        if relative_pos is not None or not same:
             return super().get_rel_pos(hidden_states, query_states, relative_pos)  # type: ignore[no-untyped-call]
         buckets = int(self.position_buckets)
         span = buckets if buckets > 0 else int(self.max_relative_positions)
@@ -191,7 +193,7 @@ class _Attention(DisentangledSelfAttention):
         output_attentions: bool = False,
         query_states: Tensor | None = None,
         relative_pos: Any = None,
-        rel_embeddings: Tensor | None = None,
+        rel_embeddings: Any = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Return the context [batch, length, width], and the probabilities if they are wanted."""
         fast = isinstance(attention_mask, _Mask) and isinstance(relative_pos, _Band)
@@ -258,18 +260,20 @@ class _Disentangled(torch.autograd.Function):
             q *= settings.scale
             left = None if c2p is None else _table(c2p, settings)
             right = None if p2c is None else _table(p2c, settings).mul_(settings.scale)
+            bias = settings.mask.bias(settings.band.padded, q.dtype)
             context = torch.empty_like(q)
             saved: list[Tensor | None] = []
             for heads, batch in _parts(q):
                 scores = _scores(q[heads, batch], k[heads, batch], _of(left, heads), _of(right, heads), settings.band)
-                scores += settings.mask.bias(settings.band.padded, scores.dtype)[batch]
+                scores += bias if len(bias) == 1 else bias[batch]
                 probabilities = torch.softmax(scores, -1)
                 lanes, kept = None, probabilities
                 if settings.drop:
                     lanes = draw_lanes(scores.numel(), scores.device)
                     kept = keep_mask(lanes, settings.drop, scores).mul_(probabilities)
                 torch.bmm(_flat(kept), _flat(v[heads, batch]), out=_flat(context[heads, batch]))
-                saved += [probabilities, lanes]
+                if any(ctx.needs_input_grad):
+                    saved += [probabilities, lanes]
         ctx.settings = settings
         ctx.save_for_backward(q, k, v, left, right, *saved)
         return _join(context.mul_(settings.factor), settings.band.length)
@@ -284,7 +288,9 @@ class _Disentangled(torch.autograd.Function):
             d_context = _split(grads[0], settings).mul_(settings.factor)
             # The scores of a query that sees nothing are constants.
             d_seeing = _split(grads[0] * settings.mask.seeing(), settings).mul_(settings.factor)
-            for number, (heads, batch) in enumerate(_parts(q)):
+            parts = _parts(q)
+            buffer = q.new_zeros(_flat(q[parts[0]]).size(0) * settings.band.padded, settings.band.width)
+            for number, (heads, batch) in enumerate(parts):
                 probabilities, lanes = saved[2 * number : 2 * number + 2]
                 d_kept = d_seeing[heads, batch] @ v[heads, batch].mT
                 kept = probabilities
@@ -297,11 +303,11 @@ class _Disentangled(torch.autograd.Function):
                 torch.bmm(_flat(d_scores), _flat(k[heads, batch]), out=_flat(d_q[heads, batch]))
                 torch.bmm(_flat(d_scores).mT, _flat(q[heads, batch]), out=_flat(d_k[heads, batch]))
                 pairs = settings.band.pairs(d_scores)
-                if left is not None:
-                    _add_position_gradients(pairs, q, left, d_q, d_left, (heads, batch), settings.band)
-                if right is not None:
+                if left is not None and d_left is not None:
+                    _add_position_gradients(pairs, q, left, d_q, d_left, (heads, batch), buffer, settings.band)
+                if right is not None and d_right is not None:
                     pairs = pairs.permute(0, 1, 4, 5, 2, 3)
-                    _add_position_gradients(pairs, k, right, d_k, d_right, (heads, batch), settings.band)
+                    _add_position_gradients(pairs, k, right, d_k, d_right, (heads, batch), buffer, settings.band)
             d_q *= settings.scale
         length = settings.band.length
         d_c2p = None if d_left is None else _rows(d_left)
@@ -340,13 +346,15 @@ def _split(states: Tensor, settings: _Settings) -> Tensor:
 
 def _join(states: Tensor, length: int) -> Tensor:
     """Copy [heads, batch, padded, size] to [batch, length, heads * size]."""
-    return states[:, :, :length].permute(1, 2, 0, 3).flatten(2)
+    joined = states[:, :, :length].permute(1, 2, 0, 3)
+    return joined.clone(memory_format=torch.contiguous_format).flatten(2)
 
 
 def _table(rows: Tensor, settings: _Settings) -> Tensor:
     """Copy [blocks * width, heads * size] to [heads, blocks, width, size]."""
     band = settings.band
-    return rows.view(band.blocks, band.width, settings.heads, -1).permute(2, 0, 1, 3).contiguous()
+    table = rows.view(band.blocks, band.width, settings.heads, -1).permute(2, 0, 1, 3)
+    return table.clone(memory_format=torch.contiguous_format)  # never a view: it is changed in place
 
 
 def _rows(table: Tensor) -> Tensor:
@@ -362,18 +370,16 @@ def _blocked(states: Tensor, band: _Band) -> Tensor:
 
 def _scores(q: Tensor, k: Tensor, left: Tensor | None, right: Tensor | None, band: _Band) -> Tensor:
     """Return the scores [heads, batch, padded, padded] of scaled queries and keys [heads, batch, padded, size]."""
-    parts = []
-    if left is not None:
-        parts.append(band.skewed(_blocked(q, band) @ _flat(left).mT, len(q)))
-    if right is not None:
-        parts.append(band.skewed(_blocked(k, band) @ _flat(right).mT, len(k)).permute(0, 1, 4, 5, 2, 3))
-    if not parts:
+    if left is None and right is None:
         return q @ k.mT
     scores = q.new_empty(*q.shape[:3], band.padded)
-    if len(parts) == 2:
-        torch.add(*parts, out=band.pairs(scores))
-    else:
-        band.pairs(scores).copy_(parts[0])
+    pairs = band.pairs(scores)
+    # The transposed part first: a copy handles odd strides faster than an addition.
+    if right is not None:
+        pairs.copy_(band.skewed(_blocked(k, band) @ _flat(right).mT, len(k)).permute(0, 1, 4, 5, 2, 3))
+    if left is not None:
+        product = band.skewed(_blocked(q, band) @ _flat(left).mT, len(q))
+        pairs.copy_(product) if right is None else pairs.add_(product)
     _flat(scores).baddbmm_(_flat(q), _flat(k).mT)
     return scores
 
@@ -385,6 +391,7 @@ def _add_position_gradients(
     d_rows: Tensor,
     d_table: Tensor,
     part: tuple[slice, slice],
+    buffer: Tensor,
     band: _Band,
 ) -> None:
     """Add one part's gradients to those of queries or keys and of their table.
@@ -396,12 +403,12 @@ def _add_position_gradients(
         d_rows: Gradients of ``rows``.
         d_table: Gradients of ``table``.
         part: Heads and examples of ``pairs``.
+        buffer: Room for a product [rows, width] that is 0 where no pair is; it stays so.
         band: The relative positions.
     """
-    heads, batch = part
     chosen = _blocked(rows[part], band)
-    product = chosen.new_zeros(*chosen.shape[:2], band.width)
+    product = buffer[: len(chosen) * chosen.size(1)].view(*chosen.shape[:2], band.width)
     band.skewed(product, len(pairs)).copy_(pairs)
-    blocks = (product @ _flat(table[heads])).view(len(pairs), band.blocks, -1, band.block, rows.size(-1))
+    blocks = (product @ _flat(table[part[0]])).view(len(pairs), band.blocks, -1, band.block, rows.size(-1))
     band.rows(d_rows[part]).add_(blocks.transpose(1, 2))
-    _flat(d_table[heads]).baddbmm_(product.mT, chosen)
+    _flat(d_table[part[0]]).baddbmm_(product.mT, chosen)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LEVELS", "FastDropout", "accelerate_dropout", "drop_level", "draw_lanes", "keep_mask"]
+__all__ = ["LEVELS", "FastDropout", "accelerate_dropout", "draw_lanes", "drop_level", "keep_mask"]
 
 LEVELS = 2**16
 """Probabilities are multiples of 1 / LEVELS."""
