@@ -9,6 +9,8 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from evidence_hpo.models.backbones import encoder_options, load_encoder
+from evidence_hpo.models.disentangled import accelerate_attention
+from evidence_hpo.models.dropout import accelerate_dropout
 
 __all__ = ["empty_encoder", "new_encoder"]
 
@@ -26,6 +28,8 @@ def new_encoder(directory: Path, *, dropout: float) -> PreTrainedModel:
     encoder = load_encoder(directory, dropout=dropout)
     for parameter in encoder.parameters():
         parameter.data = parameter.data.clone()
+    accelerate_attention(encoder)
+    accelerate_dropout(encoder)
     return encoder
 
 
@@ -36,4 +40,5 @@ def empty_encoder(directory: Path) -> PreTrainedModel:
         encoder: PreTrainedModel = AutoModel.from_config(  # type: ignore[no-untyped-call]
             config, dtype=torch.float32, **encoder_options(config)
         )
+    accelerate_attention(encoder)
     return encoder
