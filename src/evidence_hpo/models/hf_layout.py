@@ -202,7 +202,10 @@ def _layers(config: PreTrainedConfig, architecture: str, parameters: Mapping[str
     head = _CLASSIFIERS.get(config.model_type)
     if head is None or parameters["head_layers"] != 1 or parameters["pooling"] != "cls":
         return None
-    if parameters["head_hidden"] != config.hidden_size or head.activation not in (None, parameters["head_activation"]):
+    if parameters["head_hidden"] not in (config.hidden_size, [config.hidden_size]) or head.activation not in (
+        None,
+        parameters["head_activation"],
+    ):
         return None
     if head.activation is None:
         config.pooler_hidden_act = parameters["head_activation"]

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from evidence_hpo.models.disentangled import accelerate_attention
+
 __all__ = ["PretrainingTokens", "pretrain"]
 
 _MASKED_SHARE = 0.15
@@ -79,6 +81,7 @@ def pretrain(
     generator = torch.Generator().manual_seed(seed)
     batches_per_epoch = -(-len(blocks) // _BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _linear(epochs * batches_per_epoch))
+    accelerate_attention(encoder)
     encoder.train()
     losses = []
     for epoch in range(1, epochs + 1):

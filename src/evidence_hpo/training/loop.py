@@ -27,6 +27,10 @@ from evidence_hpo.training.tally import TrainingTally, named_losses
 __all__ = ["Ending", "Stop", "Training", "Unstopped", "best_evaluation", "epochs_without_improvement"]
 
 
+_PROGRESS_SECONDS = 30.0
+"""Longest silence within an epoch, the evaluation apart."""
+
+
 class Stop(Protocol):
     """Whether the process was asked to end; looked at after each epoch, where an end loses no work."""
 
@@ -104,6 +108,7 @@ class Training:
             for index, batches in enumerate(self.optimizer_steps(epoch)):
                 step = epoch * self.steps_per_epoch + index
                 losses[index] = self.optimize(batches, self.factors[step])
+                self.show_progress(epoch, index + 1)
                 here = [point for point in due if point.step == step + 1]
                 if here and (ending := self.evaluate(here, losses[: index + 1])):
                     return ending
@@ -117,6 +122,16 @@ class Training:
             if saved or asked:
                 self.stop.check()
         return Ending("complete")
+
+    def show_progress(self, epoch: int, steps: int) -> None:
+        """Report after how many ``steps`` of an epoch the run is, if nothing was for a while."""
+        now = time.monotonic()
+        if steps == 1:
+            self._epoch_began = self._shown = now
+        elif now - self._shown >= _PROGRESS_SECONDS:
+            self._shown = now
+            left = (now - self._epoch_began) / (steps - 1) * (self.steps_per_epoch - steps)
+            self.report(f"epoch {epoch + 1}: {steps} of {self.steps_per_epoch} steps, about {left:.0f} s left")
 
     def optimizer_steps(self, epoch: int) -> Iterator[list[tuple[str, Rows]]]:
         """Yield the batches of each optimiser step of an epoch."""

@@ -42,7 +42,8 @@ def load_model(directory: Path) -> LoadedModel:
         DataError: A file is missing, or the weights do not fit the model.
     """
     spec = RunSpec.from_json(read_json(directory / "run.json"))
-    encoders = [empty_encoder(directory) for _ in range(encoder_count(spec.architecture))]
+    attention = spec.runtime.attention
+    encoders = [empty_encoder(directory, attention=attention) for _ in range(encoder_count(spec.architecture))]
     model = build_model(spec.architecture, spec.parameters, encoders)
     path = directory / "model.safetensors"
     try:

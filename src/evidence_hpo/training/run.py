@@ -118,8 +118,8 @@ def _training(
     keep_best: bool,
 ) -> Training:
     parameters = spec.parameters
-    dropout = parameters["backbone_dropout"]
-    encoders = [new_encoder(inputs.backbone, dropout=dropout) for _ in range(encoder_count(spec.architecture))]
+    options = {"dropout": parameters["backbone_dropout"], "attention": spec.runtime.attention}
+    encoders = [new_encoder(inputs.backbone, **options) for _ in range(encoder_count(spec.architecture))]
     longest = max_positions(encoders[0])
     if parameters["max_length"] > longest:
         raise ConfigurationError(

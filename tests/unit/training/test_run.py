@@ -164,6 +164,18 @@ def test_evaluations_come_at_rungs_and_epoch_ends_and_the_best_counts(
     assert (result.state, result.reason, result.precision, result.notes) == ("complete", None, "fp32", [])
 
 
+def test_long_epochs_say_how_far_they_are(
+    tmp_path: Path, inputs: Inputs, make_spec: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    run(make_spec("criteria", epochs=1), inputs["tiny"], tmp_path / "work", report=lines.append)
+    assert not any("steps" in line for line in lines)
+    monkeypatch.setattr(loop, "_PROGRESS_SECONDS", 0.0)
+    run(make_spec("criteria", epochs=1), inputs["tiny"], tmp_path / "work", report=lines.append)
+    shown = [line for line in lines if "steps" in line]
+    assert shown == ["epoch 1: 2 of 3 steps, about 0 s left", "epoch 1: 3 of 3 steps, about 0 s left"]
+
+
 def test_a_value_below_the_threshold_prunes_and_one_at_it_does_not(
     tmp_path: Path, inputs: Inputs, make_spec: Make
 ) -> None:
