@@ -179,7 +179,7 @@ def test_the_worst_weights_make_room_for_a_resume_point(tmp_path: Path) -> None:
     run.epoch(4, 0.1)
     assert (run.points, run.best) == ([4], [1])
     assert weights_of(run) == {"epoch_001.safetensors": 1, "epoch_004.safetensors": 4}
-    assert run.lines[-1].endswith("only 1 resume points and 1 best weights are kept")
+    assert run.lines[-1].endswith("resume points kept: 1, best weights kept: 1")
 
 
 def test_on_a_nearly_full_disk_the_newest_point_and_the_best_weights_stay(
@@ -194,7 +194,7 @@ def test_on_a_nearly_full_disk_the_newest_point_and_the_best_weights_stay(
     assert run.epoch(4, 0.2)
     assert (run.points, run.best) == ([4], [1])
     assert weights_of(run) == {"epoch_001.safetensors": 1, "epoch_004.safetensors": 4}
-    assert run.lines == ["the disk is nearly full: only 1 resume points and 1 best weights are kept"]
+    assert run.lines == ["the disk is nearly full: resume points kept: 1, best weights kept: 1"]
     run.epoch(5, 0.2)
     assert len(run.lines) == 1, "the same line is not repeated at each epoch"
     disk(monkeypatch, free=0.5e6)

@@ -35,7 +35,9 @@ def test_a_run_on_a_disk_that_gets_full_continues_when_there_is_room(
             ballast.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - 20_000)))
 
     arguments = {"model": disk / "model", "checkpoints": SETTINGS}
-    with pytest.raises(StorageError, match=r"work/epoch_0\d\d\.safetensors: cannot be written: No space left on device"):
+    with pytest.raises(
+        StorageError, match=r"work/epoch_0\d\d\.safetensors: cannot be written: No space left on device"
+    ):
         run(spec, inputs["tiny"], disk / "work", report=fill, **arguments)
     assert (disk / "work" / "epoch_001.json").is_file()
     assert not list(disk.rglob("*.tmp"))
