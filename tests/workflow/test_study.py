@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from tests.workflow.study import TINY, Study, make_study, overlay
 
-from evidence_hpo.files import digest_file
+from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import read_artefact
 
 pytestmark = pytest.mark.workflow
@@ -29,6 +29,17 @@ def test_best_checkpoint_is_there_with_its_digest(finished: Study) -> None:
     summary = json.loads((finished.folder / "results/retrain_summary.json").read_text(encoding="utf-8"))
     best = summary["architectures"]["criteria"]["best_checkpoint"]
     assert digest_file(finished.folder / best["path"] / "model.safetensors") == best["sha256"]
+
+
+def test_the_weights_of_the_best_epochs_lie_beside_the_model(finished: Study) -> None:
+    model = finished.folder / "results/criteria/retrain/final/seed_0/model"
+    described = [read_json(path) for path in sorted((model / "checkpoints").glob("*.json"))]
+    assert [one["epoch"] for one in described] == [1.0, 2.0]
+    for one in described:
+        assert digest_file(model / "checkpoints" / f"epoch_00{one['epoch']:.0f}.safetensors") == one["sha256"]
+    best = next(one for one in described if one["best"])
+    assert best["sha256"] == digest_file(model / "model.safetensors")
+    assert best["score"] == max(one["score"] for one in described)
 
 
 def test_every_job_left_its_provenance(finished: Study) -> None:
