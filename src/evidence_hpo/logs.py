@@ -55,14 +55,15 @@ def open_log(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        _close_log()
+        with storage_errors(path):  # some network file systems say only now that there was no room
+            _close_log()
 
 
 def _close_log() -> None:
     global _log
-    if _log is not None:
-        _log.close()
-        _log = None
+    closing, _log = _log, None
+    if closing is not None:
+        closing.close()
 
 
 def log_path() -> Path | None:

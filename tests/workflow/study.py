@@ -22,7 +22,7 @@ TINY: dict[str, Any] = {
     "study": {"name": "tiny", "architectures": ["criteria"]},
     "data": {"corpus": {"sample": {"posts": 80}}},
     "backbones": {"small": {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 300}},
-    "training": {"parameters": {"head_hidden": 16, "max_length": 64}},
+    "training": {"parameters": {"head_hidden": 16, "max_length": 64}, "checkpoints": {"keep_best_k": 2}},
     "search": {
         "stages": [
             {

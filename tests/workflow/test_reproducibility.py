@@ -27,6 +27,7 @@ SAME_BYTES = [
     "criteria/retrain/selected.json",
     "criteria/retrain/chosen.json",
     "criteria/retrain/final/seed_0/model/model.safetensors",
+    "criteria/retrain/final/seed_0/model/checkpoints/epoch_001.safetensors",
     "criteria/evaluation/evaluation.json",
     "criteria/evaluation/predictions.parquet",
     "retrain_summary.json",

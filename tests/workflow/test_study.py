@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
-from evidence_hpo.files import digest_file
+from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import read_artefact
 
 pytestmark = pytest.mark.workflow
@@ -41,6 +41,17 @@ def test_exported_model_is_the_best_checkpoint_with_its_card(finished: Study) ->
     assert {name: digest_file(exported / name) for name in described["files"]} == described["files"]
     card = ModelCard((exported / "README.md").read_text(encoding="utf-8"))
     assert {result.dataset_type for result in card.data.eval_results} == {"sample"}
+
+
+def test_the_weights_of_the_best_epochs_lie_beside_the_model(finished: Study) -> None:
+    model = finished.folder / "results/criteria/retrain/final/seed_0/model"
+    described = [read_json(path) for path in sorted((model / "checkpoints").glob("*.json"))]
+    assert [one["epoch"] for one in described] == [1.0, 2.0]
+    for one in described:
+        assert digest_file(model / "checkpoints" / f"epoch_00{one['epoch']:.0f}.safetensors") == one["sha256"]
+    best = next(one for one in described if one["best"])
+    assert best["sha256"] == digest_file(model / "model.safetensors")
+    assert best["score"] == max(one["score"] for one in described)
 
 
 def test_every_job_left_its_provenance(finished: Study) -> None:

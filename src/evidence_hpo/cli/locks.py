@@ -12,6 +12,7 @@ import psutil
 
 from evidence_hpo.errors import StorageError
 from evidence_hpo.paths import WORK
+from evidence_hpo.storage import storage_errors
 
 __all__ = ["claim_folder"]
 
@@ -23,11 +24,12 @@ def claim_folder(folder: Path) -> None:
     passed on through exec, but not to the jobs that Snakemake starts.
 
     Raises:
-        StorageError: A live run holds the folder.
+        StorageError: A live run holds the folder, or the disk is full.
     """
     claim = folder / WORK / "run.lock"
-    claim.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o644)
+    with storage_errors(claim):
+        claim.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

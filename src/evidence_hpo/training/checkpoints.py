@@ -187,7 +187,7 @@ class Checkpoints:
             kept = next_one
         if kept != wanted:
             why = "the disk is nearly full" if low else f"the run's files would exceed {limit:g} GB"
-            self._say(f"{why}: only {len(kept.points)} resume points and {len(kept.best)} best weights are kept")
+            self._say(f"{why}: resume points kept: {len(kept.points)}, best weights kept: {len(kept.best)}")
         return kept
 
     def _say(self, line: str) -> None:

@@ -37,6 +37,8 @@ class Run:
 
     def __init__(self, work: Path, **settings: Any) -> None:
         self.lines: list[str] = []
+        # Of the disk that the tests run on nothing is assumed.
+        settings = {"disk_space_threshold_percent": 0.0, **settings}
         self.files = Checkpoints(work, "key", CheckpointSettings(**settings), self.lines.append)
 
     def epoch(self, number: int, score: float | None, *, optimizer: float = 0.0) -> bool:
@@ -179,13 +181,13 @@ def test_the_worst_weights_make_room_for_a_resume_point(tmp_path: Path) -> None:
     run.epoch(4, 0.1)
     assert (run.points, run.best) == ([4], [1])
     assert weights_of(run) == {"epoch_001.safetensors": 1, "epoch_004.safetensors": 4}
-    assert run.lines[-1].endswith("only 1 resume points and 1 best weights are kept")
+    assert run.lines[-1].endswith("resume points kept: 1, best weights kept: 1")
 
 
 def test_on_a_nearly_full_disk_the_newest_point_and_the_best_weights_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run(tmp_path, keep_best_k=2)
+    run = Run(tmp_path, keep_best_k=2, disk_space_threshold_percent=10.0)
     disk(monkeypatch, free=0.5e6)
     for number, score in ((1, 0.9), (2, 0.8), (3, 0.1)):
         run.epoch(number, score)
@@ -194,7 +196,7 @@ def test_on_a_nearly_full_disk_the_newest_point_and_the_best_weights_stay(
     assert run.epoch(4, 0.2)
     assert (run.points, run.best) == ([4], [1])
     assert weights_of(run) == {"epoch_001.safetensors": 1, "epoch_004.safetensors": 4}
-    assert run.lines == ["the disk is nearly full: only 1 resume points and 1 best weights are kept"]
+    assert run.lines == ["the disk is nearly full: resume points kept: 1, best weights kept: 1"]
     run.epoch(5, 0.2)
     assert len(run.lines) == 1, "the same line is not repeated at each epoch"
     disk(monkeypatch, free=0.5e6)

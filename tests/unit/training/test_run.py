@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError
@@ -16,6 +17,9 @@ from evidence_hpo.training.run import Rung, RunInputs, RunResult, RunSpec, run
 
 Make = Callable[..., RunSpec]
 Inputs = dict[str, RunInputs]
+
+
+ANY_DISK = CheckpointSettings(disk_space_threshold_percent=0.0)
 
 
 class KilledError(Exception):
@@ -96,7 +100,7 @@ def test_a_damaged_resume_point_gives_way_to_the_one_before(
     whole = run(spec, inputs["tiny"], tmp_path / "whole", report=silent)
     work = tmp_path / "work"
     with pytest.raises(KilledError):
-        run(spec, inputs["tiny"], work, report=killed_at("epoch 3 of"))
+        run(spec, inputs["tiny"], work, report=killed_at("epoch 3 of"), checkpoints=ANY_DISK)
     assert sorted(p.name for p in work.iterdir()) == [
         f"epoch_00{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "optimizer.safetensors", "safetensors")
     ]
