@@ -14,7 +14,9 @@ except ConfigurationError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 
-set_job_environment(Path(workflow.basedir))
+set_job_environment(
+    Path(workflow.basedir), study.configuration.training.checkpoints
+)
 
 
 wildcard_constraints:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -13,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from evidence_hpo.errors import DataError, StorageError
+from evidence_hpo.errors import DataError
+from evidence_hpo.storage import storage_errors, sweep_temporaries, temporary_prefix
 
 __all__ = [
     "atomic_directory",
@@ -23,6 +23,7 @@ __all__ = [
     "digest_directory",
     "digest_file",
     "digest_json",
+    "link_or_copy",
     "read_json",
     "read_json_lines",
     "write_json",
@@ -30,54 +31,58 @@ __all__ = [
     "write_text",
 ]
 
-_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
-
 
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``target``; on success it is flushed to disk and renamed onto ``target``.
 
     A process killed at any moment leaves either the old file or the new one. Two processes that write the
-    same target cannot mix their bytes.
+    same target cannot mix their bytes. What killed writers of this target left behind is removed.
 
     Raises:
         StorageError: The disk is full or read-only; nothing is left behind.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StorageError(f"{target}: cannot be written ({error.strerror}); free space and run again") from error
-        raise
-    finally:
-        temporary.unlink(missing_ok=True)
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_temporaries(target)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=temporary_prefix(target), suffix=".tmp")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Yield an empty temporary directory that replaces the directory ``target`` on success."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    """Yield an empty temporary directory that replaces the directory ``target`` on success; see :func:`atomic_path`."""
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sweep_temporaries(target)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=temporary_prefix(target), suffix=".tmp"))
+        try:
+            yield temporary
+            for path in (temporary, *temporary.rglob("*")):  # some libraries write files that only their owner can read
+                path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
+                if path.is_file():
+                    _flush(path)
+            if target.exists():
+                shutil.rmtree(target)
+            temporary.replace(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make ``target`` another name of the file ``source``, or a copy where the file system has no hard links."""
     try:
-        yield temporary
-        for path in (temporary, *temporary.rglob("*")):  # some libraries write files that only their owner can read
-            path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno in _NO_SPACE:
-            raise StorageError(f"{target}: cannot be written ({error.strerror}); free space and run again") from error
-        raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _flush(path: Path) -> None:

@@ -8,6 +8,7 @@ The command's options are the function's parameters: ``Path`` and ``list[Path]``
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 import os
 import sys
@@ -22,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from evidence_hpo.errors import ConfigurationError, EvidenceHpoError, StorageError
 from evidence_hpo.logs import log_event, open_log
 from evidence_hpo.provenance import write_step_provenance
+from evidence_hpo.storage import storage_errors
 
 __all__ = ["run_step"]
 
@@ -36,24 +38,29 @@ def run_step(function: Callable[..., None], arguments: Sequence[str] | None = No
         values, log, code = _parse(function, arguments)
     except EvidenceHpoError as error:
         sys.exit(_fail(name, error))
-    open_log(log)
+    try:
+        with open_log(log):
+            exit_code = _logged(function, name, values, log, code)
+    except StorageError as error:  # of the log itself
+        exit_code = _fail(name, error)
+    if exit_code:
+        sys.exit(exit_code)
+
+
+def _logged(function: Callable[..., None], name: str, values: dict[str, Any], log: Path, code: str) -> int:
+    """Run a step; return its exit code."""
     started = time.monotonic()
     try:
-        function(**values)
+        with storage_errors():  # of files that are not written by the one atomic writer, as locks
+            function(**values)
         duration = time.monotonic() - started
         write_step_provenance(name, log, code, values)
         log_event("finished", f"{name}: finished in {duration:.1f} s", seconds=round(duration, 3))
     except EvidenceHpoError as error:
-        log_event("failed", str(error), level="error", error=type(error).__name__)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        import errno
-
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        full = StorageError(f"disk full: {error.filename or 'while writing'}; free space and run again")
-        log_event("failed", str(full), level="error", error="StorageError")
-        sys.exit(full.exit_code)
+        with contextlib.suppress(StorageError):  # the line is on standard error even where the log has no room for it
+            log_event("failed", str(error), level="error", error=type(error).__name__)
+        return error.exit_code
+    return 0
 
 
 def _fail(name: str, error: EvidenceHpoError) -> int:

@@ -47,7 +47,9 @@ def test_full_disk_is_one_line_with_exit_code_four(tmp_path: Path) -> None:
         with files.atomic_path(tmp_path / "a.bin"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(StorageError, match=r"a\.bin: cannot be written .*free space") as caught:
+    with pytest.raises(
+        StorageError, match=r"a\.bin: cannot be written: No space .*; free space and run again"
+    ) as caught:
         fill()
     assert caught.value.exit_code == 4
     assert list(tmp_path.iterdir()) == []

@@ -22,6 +22,7 @@ PICTURE = {"draw_dag": 1}
 CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("nothing", {}, {}),
     ("bootstrap repeats", {"evaluation.bootstrap_repeats": 150}, {**EVALUATION, **PICTURE}),
+    ("checkpoints", {"training.checkpoints": {"keep_last_n": 1, "keep_best_k": 2}}, {}),
     ("one more final seed", {"retrain.final_seeds": 2}, {"retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}),
     ("one more seed", {"retrain.seeds": 2}, {"retrain_config": 2, **FINAL}),
     (

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from evidence_hpo.config.base import Section
 
-__all__ = ["BackboneSettings", "FolderBackbone", "HubBackbone", "ScratchBackbone"]
+__all__ = ["KNOWN_MODELS", "BackboneSettings", "FolderBackbone", "HubBackbone", "ScratchBackbone"]
 
 
 class HubBackbone(Section):
@@ -48,3 +48,19 @@ class ScratchBackbone(Section):
 
 
 BackboneSettings = Annotated[HubBackbone | FolderBackbone | ScratchBackbone, Field(discriminator="source")]
+
+KNOWN_MODELS = {
+    "bert_base": "google-bert/bert-base-uncased",
+    "bert_large": "google-bert/bert-large-uncased",
+    "roberta_base": "FacebookAI/roberta-base",
+    "roberta_large": "FacebookAI/roberta-large",
+    "deberta_v3_base": "microsoft/deberta-v3-base",
+    "deberta_v3_large": "microsoft/deberta-v3-large",
+    "electra_base": "google/electra-base-discriminator",
+    "electra_large": "google/electra-large-discriminator",
+    "xlm_roberta_base": "FacebookAI/xlm-roberta-base",
+    "mental_bert": "mental/mental-bert-base-uncased",
+    "psychbert": "mnaylor/psychbert-cased",
+    "clinicalbert": "emilyalsentzer/Bio_ClinicalBERT",
+}
+"""Hub models that a study may name without an entry of its own; such an entry overrides them, to pin a revision."""

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from evidence_hpo.config.backbones import FolderBackbone, HubBackbone, ScratchBackbone
+from evidence_hpo.config.backbones import KNOWN_MODELS, FolderBackbone, HubBackbone, ScratchBackbone
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
@@ -115,6 +115,7 @@ def render_reference() -> str:
         if name == "backbones":
             for title, model in (("hub", HubBackbone), ("folder", FolderBackbone), ("scratch", ScratchBackbone)):
                 lines += [f"An entry with `source: {title}`:", "", *_table(model, None, ""), ""]
+            lines += _known_models()
         elif name == "spaces":
             lines += _space_help()
         else:
@@ -122,6 +123,16 @@ def render_reference() -> str:
         if name == "search":
             lines += ["", "Each entry of `search.stages`:", "", *_table(StageSettings, None, "")]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _known_models() -> list[str]:
+    return [
+        "These models of the hub can be named without an entry; write one to pin a `revision`:",
+        "",
+        "| name | model |",
+        "|---|---|",
+        *(f"| `{name}` | `{model}` |" for name, model in KNOWN_MODELS.items()),
+    ]
 
 
 def _space_help() -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, RootModel, Tag, ValidationError
 
+from evidence_hpo.config.backbones import KNOWN_MODELS, HubBackbone
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.encoder_limits import encoder_problems
@@ -73,12 +74,24 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
         configuration = Configuration.model_validate(dict(raw))
     except ValidationError as error:
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
+    configuration = _with_known_models(configuration)
     problems = [*_cross_section_problems(configuration), *encoder_problems(configuration, root)]
     if root is not None:
         problems += _missing_files(configuration, root)
     if problems:
         raise ConfigurationError(_report(problems))
     return configuration
+
+
+def _with_known_models(configuration: Configuration) -> Configuration:
+    """Give the known hub models that are named without an entry of their own one with default settings."""
+    named = {configuration.training.parameters.backbone}
+    for space in configuration.spaces.values():
+        entry = space.root.get("backbone")
+        named |= set(entry.choices) if isinstance(entry, Choices) else set()
+    missing = sorted(name for name in named & set(KNOWN_MODELS) if name not in configuration.backbones)
+    added = {name: HubBackbone(model=KNOWN_MODELS[name]) for name in missing}
+    return configuration.model_copy(update={"backbones": {**configuration.backbones, **added}})
 
 
 def _report(problems: list[str]) -> str:
@@ -162,6 +175,7 @@ def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
 
 def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     known = configuration.backbones
+    nameable = {*known, *KNOWN_MODELS}
     if not known:
         yield "backbones: name at least one encoder"
     fixed = configuration.training.parameters
@@ -173,7 +187,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     for space, choices in searched.items():
         for choice in choices:
             if choice not in known:
-                yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, known)}"
+                yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, nameable)}"
     everywhere = all(
         "backbone" in configuration.spaces[s.space].root
         for s in configuration.search.stages
@@ -181,7 +195,8 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
     )
     if fixed.backbone not in known and not everywhere:
         yield (
-            f"training.parameters.backbone: '{fixed.backbone}' is not in backbones{suggestion(fixed.backbone, known)}"
+            f"training.parameters.backbone: '{fixed.backbone}' is not in "
+            f"backbones{suggestion(fixed.backbone, nameable)}"
         )
 
 
@@ -197,6 +212,7 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
                     f"spaces.{name}.{parameter}: acts on nothing, because {other} is never "
                     f"{' or '.join(map(str, needed))}"
                 )
+    yield from _head_problems(f"spaces.{name}", space, fixed)
     sizes = _possible_values(space, "batch_size", fixed["batch_size"])
     steps = _possible_values(space, "gradient_accumulation_steps", fixed["gradient_accumulation_steps"])
     for size in sizes:
@@ -204,6 +220,17 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
             yield (
                 f"spaces.{name}.batch_size: {size} with gradient_accumulation_steps {', '.join(map(str, steps))} gives "
                 f"no effective batch of {', '.join(map(str, EFFECTIVE_BATCH_SIZES))}"
+            )
+
+
+def _head_problems(key: str, space: Space, fixed: Mapping[str, Any]) -> Iterable[str]:
+    """A list of widths fits one number of layers, so it must fit every number that the space may draw."""
+    layers = [count for count in _possible_values(space, "head_layers", fixed["head_layers"]) if count]
+    for widths in _possible_values(space, "head_hidden", fixed["head_hidden"]):
+        if isinstance(widths, list) and any(count != len(widths) for count in layers):
+            yield (
+                f"{key}.head_hidden: {widths} needs head_layers {len(widths)}, which may be "
+                f"{' or '.join(map(str, layers))}; give one width for all layers, or fix head_layers"
             )
 
 

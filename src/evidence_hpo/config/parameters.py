@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 
 from evidence_hpo.config.base import Identifier, Section
@@ -34,6 +34,23 @@ BOTH_TASKS = ("share", "joint")
 
 EFFECTIVE_BATCH_SIZES = (16, 32, 64, 128)
 """Allowed values of ``batch_size * gradient_accumulation_steps`` (rule O10 of the two-stage guide)."""
+
+_ADAM = {"optimizer": ("adamw", "adamw_8bit")}
+
+_WIDTHS = range(8, 4097)
+
+
+def _checked_widths(value: Any) -> Any:
+    """Turn away what is neither a width nor a list of them, in one line where a union would give one per branch."""
+    if isinstance(value, float) and value.is_integer():  # an end of a range
+        value = int(value)
+    widths = list(value) if isinstance(value, list | tuple) else [value]
+    if not 1 <= len(widths) <= 4 or not all(type(width) is int and width in _WIDTHS for width in widths):
+        raise ValueError(f"{value!r} is neither a width from {_WIDTHS[0]} to {_WIDTHS[-1]} nor a list of 1 to 4 such")
+    return value
+
+
+HeadHidden = Annotated[int | list[int], BeforeValidator(_checked_widths)]
 
 
 def _parameter(
@@ -68,8 +85,10 @@ class TrialParameters(Section):
         "cls", "How token vectors become one text vector.", architectures=CLASSIFIES
     )
     head_layers: int = _parameter(1, "Hidden layers of the head; 0 is a linear head.", ge=0, le=4)
-    head_hidden: int = _parameter(
-        128, "Width of each hidden layer of the head.", when={"head_layers": (1, 2, 3, 4)}, ge=8, le=4096
+    head_hidden: HeadHidden = _parameter(
+        128,
+        "Width of each hidden layer of the head; a list gives each layer its own, from the encoder on.",
+        when={"head_layers": (1, 2, 3, 4)},
     )
     head_activation: Literal["relu", "gelu", "tanh", "silu"] = _parameter(
         "gelu", "Activation of the head.", when={"head_layers": (1, 2, 3, 4)}
@@ -79,7 +98,10 @@ class TrialParameters(Section):
         0.1, "Dropout inside the encoder (hidden states and attention).", ge=0.0, le=0.5
     )
     # --- optimisation ------------------------------------------------------------------------------------------
-    optimizer: Literal["adamw", "adafactor"] = _parameter("adamw", "Optimiser.")
+    optimizer: Literal["adamw", "adamw_8bit", "adafactor", "lion"] = _parameter(
+        "adamw",
+        "Optimiser. adamw_8bit keeps its moments in 8 bits; it needs a CUDA GPU and the package bitsandbytes.",
+    )
     learning_rate: float = _parameter(2e-5, "Peak learning rate of the encoder.", gt=0.0, le=1.0)
     head_learning_rate_factor: float = _parameter(
         1.0, "Learning rate of the head as a multiple of `learning_rate`.", gt=0.0, le=1000.0
@@ -91,12 +113,20 @@ class TrialParameters(Section):
         0, "Encoder layers, counted from the embeddings, that are not trained.", ge=0, le=48
     )
     weight_decay: float = _parameter(0.01, "Decoupled weight decay; never on biases and layer norms.", ge=0.0, le=1.0)
-    adam_beta1: float = _parameter(
-        0.9, "Decay of AdamW's first moment.", when={"optimizer": ("adamw",)}, ge=0.0, lt=1.0
+    adam_beta1: float = _parameter(0.9, "Decay of AdamW's first moment.", when=_ADAM, ge=0.0, lt=1.0)
+    adam_beta2: float = _parameter(0.999, "Decay of AdamW's second moment.", when=_ADAM, ge=0.0, lt=1.0)
+    adam_epsilon: float = _parameter(1e-8, "Added to the root of AdamW's second moment.", when=_ADAM, gt=0.0, le=1.0)
+    adafactor_decay: float = _parameter(
+        -0.8,
+        "Power of the step in the decay of Adafactor's second moment, 1 - step ** power.",
+        when={"optimizer": ("adafactor",)},
+        ge=-1.0,
+        lt=0.0,
     )
-    adam_beta2: float = _parameter(
-        0.999, "Decay of AdamW's second moment.", when={"optimizer": ("adamw",)}, ge=0.0, lt=1.0
+    lion_beta1: float = _parameter(
+        0.9, "Share of Lion's momentum in its update.", when={"optimizer": ("lion",)}, ge=0.0, lt=1.0
     )
+    lion_beta2: float = _parameter(0.99, "Decay of Lion's momentum.", when={"optimizer": ("lion",)}, ge=0.0, lt=1.0)
     schedule: Literal["linear", "cosine", "cosine_with_restarts", "polynomial", "one_cycle", "constant"] = _parameter(
         "linear", "Course of the learning rate after the warm-up."
     )
@@ -117,8 +147,12 @@ class TrialParameters(Section):
     )
     max_grad_norm: float = _parameter(1.0, "Gradients are clipped to this norm.", gt=0.0, le=1000.0)
     # --- loss --------------------------------------------------------------------------------------------------
-    loss: Literal["cross_entropy", "label_smoothing", "focal"] = _parameter(
-        "cross_entropy", "Loss of the class and of the span's start and end."
+    loss: Literal["cross_entropy", "label_smoothing", "focal", "bce"] = _parameter(
+        "cross_entropy",
+        (
+            "Loss of the class and of the span's start and end. bce judges each class and each position by itself, "
+            "yes or no, instead of all against each other."
+        ),
     )
     label_smoothing: float = _parameter(
         0.1,
@@ -129,6 +163,23 @@ class TrialParameters(Section):
     )
     focal_gamma: float = _parameter(
         2.0, "Focusing exponent (Lin et al. 2017).", when={"loss": ("focal",)}, ge=0.0, le=5.0
+    )
+    focal_alpha: float = _parameter(
+        0.5,
+        (
+            "Balance of the focal loss between positive (alpha) and negative examples (1 - alpha); 0.5 weighs both "
+            "alike. Windows without a span are the negatives of the evidence task."
+        ),
+        when={"loss": ("focal",)},
+        gt=0.0,
+        lt=1.0,
+    )
+    class_weights: Literal["none", "balanced"] = _parameter(
+        "none",
+        (
+            "balanced: both classes count alike in the loss, however many training examples (evidence: windows with "
+            "and without a span) each has. Multiplies the weights below."
+        ),
     )
     positive_weight: float = _parameter(
         1.0, "Weight of the loss of positive examples.", architectures=CLASSIFIES, ge=0.1, le=20.0
@@ -144,7 +195,11 @@ class TrialParameters(Section):
     )
 
     @model_validator(mode="after")
-    def _check_batch(self) -> TrialParameters:
+    def _check(self) -> TrialParameters:
+        if isinstance(self.head_hidden, list) and len(self.head_hidden) != self.head_layers:
+            raise ValueError(
+                f"head_hidden: {self.head_hidden} has {len(self.head_hidden)} widths, head_layers is {self.head_layers}"
+            )
         accumulation = self.gradient_accumulation_steps
         if accumulation != "auto" and accumulation < 1:
             raise ValueError(f"gradient_accumulation_steps: {accumulation} is below 1")
@@ -206,7 +261,7 @@ ParameterKind = Literal["int", "float", "categorical"]
 def parameter_kind(name: str) -> ParameterKind:
     """Return how the parameter is sampled when a space gives it a range."""
     annotation = TrialParameters.model_fields[name].annotation
-    if annotation is int:
+    if annotation is int or annotation == int | list[int]:
         return "int"
     if annotation is float:
         return "float"

@@ -20,7 +20,8 @@ from typing import Any
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.data import HubSourceSettings
 from evidence_hpo.data.problems import Problems
-from evidence_hpo.errors import DataError
+from evidence_hpo.errors import DataError, EvidenceHpoError
+from evidence_hpo.storage import storage_errors
 
 __all__ = ["HubTables", "fetch_tables"]
 
@@ -41,15 +42,17 @@ def fetch_tables(settings: HubSourceSettings) -> HubTables:
 
     Raises:
         DataError: The data set cannot be reached, is gated, has no such revision or splits, or is no data set.
+        StorageError: The disk of the download cache is full.
     """
     if not Path(settings.dataset).is_dir() and not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", settings.dataset):
         raise DataError(f"{settings.dataset}: no such folder, nor the name of a Hugging Face data set (owner/name)")
     try:
-        files = {name: _files_of(settings, name) for name in (settings.posts_split, settings.annotations_split)}
-        _check_found(settings, files)
-        manager = _library().DownloadManager(record_checksums=False)
-        local = {name: [Path(path) for path in manager.download(urls)] for name, urls in files.items()}
-    except DataError:
+        with storage_errors(Path(_library().config.HF_CACHE_HOME)):
+            files = {name: _files_of(settings, name) for name in (settings.posts_split, settings.annotations_split)}
+            _check_found(settings, files)
+            manager = _library().DownloadManager(record_checksums=False)
+            local = {name: [Path(path) for path in manager.download(urls)] for name, urls in files.items()}
+    except EvidenceHpoError:
         raise
     # `datasets` and the hub's client raise many kinds; all of them mean that there is no data.
     except Exception as error:

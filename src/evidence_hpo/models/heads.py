@@ -11,16 +11,26 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU, "t
 
 
 def build_head(
-    inputs: int, outputs: int, *, layers: int, hidden: int | None, activation: str | None, dropout: float
+    inputs: int, outputs: int, *, layers: int, hidden: int | list[int] | None, activation: str | None, dropout: float
 ) -> nn.Sequential:
-    """Return a head of ``layers`` hidden layers of width ``hidden``, with dropout before each linear layer."""
+    """Return a head of ``layers`` hidden layers, with dropout before each linear layer.
+
+    Args:
+        inputs: Width of the vectors that the head reads.
+        outputs: Number of logits.
+        layers: Number of hidden layers; 0 is a linear head.
+        hidden: Width of every hidden layer, or the list of their widths; not read where ``layers`` is 0.
+        activation: relu, gelu, tanh or silu; not read where ``layers`` is 0.
+        dropout: Dropout before each linear layer.
+    """
     modules: list[nn.Module] = []
     width = inputs
-    for _ in range(layers):
+    for number in range(layers):
         assert hidden is not None
         assert activation is not None
-        modules += [nn.Dropout(dropout), nn.Linear(width, hidden), _ACTIVATIONS[activation]()]
-        width = hidden
+        wide = hidden[number] if isinstance(hidden, list) else hidden
+        modules += [nn.Dropout(dropout), nn.Linear(width, wide), _ACTIVATIONS[activation]()]
+        width = wide
     return nn.Sequential(*modules, nn.Dropout(dropout), nn.Linear(width, outputs))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evidence_hpo.config.backbones import FolderBackbone, HubBackbone
 from evidence_hpo.errors import DataError
+from evidence_hpo.storage import storage_errors
 
 __all__ = ["check_folder", "fetch_snapshot"]
 
@@ -32,12 +33,14 @@ def fetch_snapshot(settings: HubBackbone) -> Path:
 
     Raises:
         DataError: The model or revision does not exist, is gated, has no safetensors, or the hub cannot be reached.
+        StorageError: The disk of the local cache is full.
     """
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
-        folder = Path(snapshot_download(settings.model, revision=settings.revision, allow_patterns=_PATTERNS))
+        with storage_errors(Path(constants.HF_HUB_CACHE)):
+            folder = Path(snapshot_download(settings.model, revision=settings.revision, allow_patterns=_PATTERNS))
     except (OSError, HFValidationError) as error:
         raise DataError(f"hub model '{settings.model}' ({settings.revision}): {_reason(error, settings)}") from error
     where = f"hub model '{settings.model}' ({settings.revision})"

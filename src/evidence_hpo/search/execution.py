@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +11,9 @@ from evidence_hpo.logs import log_event
 from evidence_hpo.search.interruption import Interrupted, Interruption, watch_for_interruption
 from evidence_hpo.search.outcomes import Outcome, Runner, RunRequest, outcome_of
 from evidence_hpo.search.trial_cache import Finished, TrialCache
+from evidence_hpo.storage import as_storage_error
 
 __all__ = ["execute"]
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def execute(requests: Sequence[RunRequest], runner: Runner, cache: TrialCache) -> list[Finished]:
@@ -66,31 +64,12 @@ def _finish(request: RunRequest, runner: Runner, cache: TrialCache, interruption
 
         work = cache.resume_folder(key)
         work.mkdir(parents=True, exist_ok=True)
-        saved = _Watch(work)
 
         def report(line: str) -> None:
             log_event("trial_progress", f"{request.label}: {line}", key=key)
-            if saved.changed():
-                interruption.check()
 
         outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
         return cache.store(key, outcome) if returned else Finished(outcome)
-
-
-class _Watch:
-    """Whether a resume point was just written: the only moment at which an end loses no work."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._seen = self._names()
-
-    def changed(self) -> bool:
-        """Return whether the folder's files have changed since the last call."""
-        before, self._seen = self._seen, self._names()
-        return self._seen != before
-
-    def _names(self) -> frozenset[str]:
-        return frozenset(path.name for path in self._folder.glob("*"))
 
 
 def _run(
@@ -102,8 +81,9 @@ def _run(
     except StorageError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            raise
+        storage_error = as_storage_error(error)
+        if storage_error is not None:
+            raise storage_error from error
         if _is_broken_gpu(error):
             raise TrainingError(
                 f"{request.label}: the GPU failed ({type(error).__name__}); what is finished is kept: run again"

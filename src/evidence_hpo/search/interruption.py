@@ -10,7 +10,7 @@ from types import FrameType
 
 from evidence_hpo.logs import log_event
 
-__all__ = ["Interrupted", "Interruption", "watch_for_interruption"]
+__all__ = ["Interrupted", "Interruption", "current_interruption", "watch_for_interruption"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -39,16 +39,27 @@ class Interruption:
             raise Interrupted
 
 
+_current = Interruption()
+
+
+def current_interruption() -> Interruption:
+    """Return what the innermost :func:`watch_for_interruption` notes; outside of it nothing was ever asked."""
+    return _current
+
+
 @contextlib.contextmanager
 def watch_for_interruption() -> Iterator[Interruption]:
     """Note signals while the block runs; outside the main thread, which gets no signals, do nothing."""
-    interruption = Interruption()
+    global _current
     if threading.current_thread() is not threading.main_thread():
-        yield interruption
+        yield Interruption()
         return
+    interruption, outer = Interruption(), _current
     before = {number: signal.signal(number, interruption.request) for number in _SIGNALS}
+    _current = interruption
     try:
         yield interruption
     finally:
+        _current = outer
         for number, handler in before.items():
             signal.signal(number, handler)

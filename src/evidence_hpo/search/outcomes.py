@@ -129,8 +129,8 @@ def outcome_of(result: RunResultLike, objective: str) -> Outcome:
 
 
 def _evaluation(one: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = {name: _finite(value) for name, value in one["metrics"].items()}
-    return {"epoch": float(one["epoch"]), "train_loss": _finite(one["train_loss"]), "metrics": metrics}
+    train, metrics = ({name: _finite(value) for name, value in one[part].items()} for part in ("train", "metrics"))
+    return {"epoch": float(one["epoch"]), "train": train, "metrics": metrics}
 
 
 def _finite(value: float | None) -> float | None:

@@ -75,10 +75,10 @@ class Proposals(Section):
 
 
 class Evaluation(Section):
-    """Validation metrics at a point of training; a metric that is undefined there is null."""
+    """Losses and scores of training and validation at a point of a run; what is undefined there is null."""
 
     epoch: float
-    train_loss: float | None
+    train: dict[str, float | None]
     metrics: dict[str, float | None]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.search.interruption import current_interruption
 from evidence_hpo.search.outcomes import Runner, RunRequest, RunResultLike
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.precision import choose_compute
@@ -24,7 +26,12 @@ def check_device(runtime: RuntimeSettings) -> None:
 
 
 def training_runner(inputs: TrainingInputs) -> Runner:
-    """Return the function that trains one request on the given inputs."""
+    """Return the function that trains one request on the given inputs.
+
+    Raises:
+        ConfigurationError: The environment's checkpoint settings are wrong.
+    """
+    checkpoints = CheckpointSettings.of_environment()
 
     def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResultLike:
         data = inputs.of_run(str(request.parameters["backbone"]), request.architecture)
@@ -40,6 +47,7 @@ def training_runner(inputs: TrainingInputs) -> Runner:
             runtime=request.runtime,
         )
         opened = RunInputs(data.backbone.directory, data.train, data.validation)
-        return run(spec, opened, work, model=model, report=report)
+        stop = current_interruption()
+        return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop)
 
     return train

@@ -8,7 +8,6 @@ check: what is damaged is done again.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from evidence_hpo.errors import DataError
-from evidence_hpo.files import atomic_directory, digest_file
+from evidence_hpo.files import atomic_directory, digest_file, link_or_copy
 from evidence_hpo.logs import log_event
 from evidence_hpo.schemas import read_artefact, write_artefact
 from evidence_hpo.search.outcomes import Outcome
@@ -131,7 +130,4 @@ def link_directory(source: Path | None, target: Path) -> None:
             if file.is_dir():
                 place.mkdir(parents=True, exist_ok=True)
                 continue
-            try:
-                os.link(file, place)
-            except OSError:
-                shutil.copy2(file, place)
+            link_or_copy(file, place)

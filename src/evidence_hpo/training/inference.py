@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,9 @@ __all__ = [
 
 MAX_ANSWER_TOKENS = 64
 """Longest span that is predicted, in tokens."""
+
+Reduce = Callable[[Tensor, DeviceBatch], Tensor]
+WindowLosses = Callable[[str, Tensor, DeviceBatch], Tensor]
 
 
 class NonFinitePredictionError(Exception):
@@ -62,8 +64,7 @@ def criteria_probabilities(model: nn.Module, data: TaskData, compute: Compute, b
     Raises:
         NonFinitePredictionError: A probability is NaN.
     """
-    columns = _forward(model, "criteria", data, compute, batch_size, lambda logits, _: logits.softmax(dim=-1)[:, 1:])
-    return columns[:, 0]
+    return _forward(model, "criteria", data, compute, batch_size, _probabilities)[:, 0]
 
 
 @torch.inference_mode()
@@ -73,7 +74,15 @@ def evidence_spans(model: nn.Module, data: TaskData, compute: Compute, batch_siz
     Raises:
         NonFinitePredictionError: A logit is NaN.
     """
-    columns = _forward(model, "evidence", data, compute, batch_size, best_window_spans)
+    return _best_spans(data, _forward(model, "evidence", data, compute, batch_size, best_window_spans))
+
+
+def _probabilities(logits: Tensor, _: DeviceBatch) -> Tensor:
+    return logits.softmax(dim=-1)[:, 1:]
+
+
+def _best_spans(data: TaskData, columns: NDArray[np.float64]) -> SpanPredictions:
+    """Return each example's best span over its windows, whose spans are ``columns`` (:func:`best_window_spans`)."""
     span_score, null_score, start, end = columns.T
     _, first = np.unique(data.features.example, return_index=True)
     order = np.lexsort((-span_score, data.features.example))  # best window of each example first
@@ -86,28 +95,46 @@ def evidence_spans(model: nn.Module, data: TaskData, compute: Compute, batch_siz
     )
 
 
+@torch.inference_mode()
 def evaluate_model(
-    model: nn.Module, validation: Mapping[str, TaskData], compute: Compute, batch_size: int
-) -> dict[str, float]:
-    """Return the validation metrics of all tasks, and their mean where there are two.
+    model: nn.Module, validation: Mapping[str, TaskData], compute: Compute, batch_size: int, losses: WindowLosses
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the validation metrics of all tasks, with their mean where there are two, and the mean loss of each task.
+
+    Args:
+        model: What to evaluate.
+        validation: Validation windows by task.
+        compute: Device and precision.
+        batch_size: Windows in a forward pass.
+        losses: ``losses(task, logits, batch)``: the loss of each window, [n].
 
     Raises:
         NonFinitePredictionError: A prediction is NaN.
     """
     metrics: dict[str, float] = {}
-    if (data := validation.get("criteria")) is not None:
-        probabilities = criteria_probabilities(model, data, compute, batch_size)
-        metrics |= criteria_metrics(data.cache.labels[data.rows], probabilities)
-    if (data := validation.get("evidence")) is not None:
-        gold = [data.cache.gold_spans[row] for row in data.rows]
-        metrics |= evidence_metrics(gold, evidence_spans(model, data, compute, batch_size).spans())
+    loss: dict[str, float] = {}
+    for task, data in validation.items():
+        reduce = _probabilities if task == "criteria" else best_window_spans
+
+        def reduce_with_loss(logits: Tensor, batch: DeviceBatch, task: str = task, reduce: Reduce = reduce) -> Tensor:
+            return torch.cat(
+                [reduce(logits, batch).double(), losses(task, logits, batch).double().unsqueeze(-1)], dim=1
+            )
+
+        columns = _forward(model, task, data, compute, batch_size, reduce_with_loss)
+        loss[task] = float(columns[:, -1].mean())
+        if task == "criteria":
+            metrics |= criteria_metrics(data.cache.labels[data.rows], columns[:, 0])
+        else:
+            gold = [data.cache.gold_spans[row] for row in data.rows]
+            metrics |= evidence_metrics(gold, _best_spans(data, columns[:, :-1]).spans())
     if len(validation) == 2:
         metrics["mean_macro_f1_char_f1"] = (metrics["macro_f1"] + metrics["char_f1"]) / 2
-    return metrics
+    return metrics, loss
 
 
 def _forward(
-    model: nn.Module, task: str, data: TaskData, compute: Compute, batch_size: int, reduce: Any
+    model: nn.Module, task: str, data: TaskData, compute: Compute, batch_size: int, reduce: Reduce
 ) -> NDArray[np.float64]:
     """Return what ``reduce(logits, batch)`` [n, k] gives for each window, in the order of the windows."""
     was_training = model.training

@@ -5,24 +5,44 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evidence_hpo.training.batches import Rows, TaskData, epoch_batches, load_batch
-from evidence_hpo.training.checkpoints import Progress, ResumePoints, optimizer_tensors, restore_optimizer
+from evidence_hpo.models.architectures import EncoderInputs
+from evidence_hpo.training.batches import DeviceBatch, Rows, TaskData, epoch_batches, load_batch
+from evidence_hpo.training.checkpoints import Checkpoints, Progress, optimizer_tensors, restore_optimizer
 from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
-from evidence_hpo.training.losses import task_loss
+from evidence_hpo.training.losses import class_weights, window_losses
 from evidence_hpo.training.memory import release_memory
 from evidence_hpo.training.optimizers import build_optimizer
 from evidence_hpo.training.precision import Compute
 from evidence_hpo.training.schedules import learning_rate_factors
 from evidence_hpo.training.seeding import seed_generators
 from evidence_hpo.training.spec import EvaluationPoint, RunSpec
+from evidence_hpo.training.tally import TrainingTally, named_losses
 
-__all__ = ["Ending", "Training", "best_evaluation", "epochs_without_improvement"]
+__all__ = ["Ending", "Stop", "Training", "Unstopped", "best_evaluation", "epochs_without_improvement"]
+
+
+class Stop(Protocol):
+    """Whether the process was asked to end; looked at after each epoch, where an end loses no work."""
+
+    @property
+    def requested(self) -> bool: ...  # noqa: D102
+    def check(self) -> None:
+        """Raise if the process was asked to end."""
+
+
+class Unstopped:
+    """Nobody asks."""
+
+    requested = False
+
+    def check(self) -> None:
+        """Go on."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +63,11 @@ class Training:
         data: Training windows by task.
         validation: Validation windows by task.
         compute: Device and precision.
-        points: Where resume points go.
+        checkpoints: Where resume points and the best weights go.
         report: Receives one line at each evaluation and finished epoch.
-        keep_best: Keep the weights of the best evaluation, in RAM.
+        stop: Whether to end after an epoch.
+        keep_best: Keep the best weights.
         progress: What is done so far.
-        best: These weights.
     """
 
     spec: RunSpec
@@ -55,11 +75,11 @@ class Training:
     data: dict[str, TaskData]
     validation: dict[str, TaskData]
     compute: Compute
-    points: ResumePoints
+    checkpoints: Checkpoints
     report: Callable[[str], None]
+    stop: Stop
     keep_best: bool
     progress: Progress = field(default_factory=Progress)
-    best: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         windows = [len(entry.features) for entry in self.data.values()]
@@ -67,7 +87,10 @@ class Training:
         self.steps_per_epoch = -(-batches // self.spec.accumulation)
         self.factors = learning_rate_factors(self.spec.parameters, self.spec.epochs * self.steps_per_epoch)
         self.optimizer = build_optimizer(self.model, self.spec.parameters)
+        self.class_weights = {task: class_weights(task, data, self.spec.parameters) for task, data in self.data.items()}
+        self.task_weights = {task: self.spec.parameters.get(f"task_weight_{task}", 1.0) for task in self.data}
         self.scaler = torch.amp.GradScaler(self.compute.device.type, enabled=self.compute.precision == "fp16")
+        self.training_pass = _compiled(self.model, self.spec.runtime.compile)
         self.trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.clock = time.monotonic()
 
@@ -77,6 +100,7 @@ class Training:
         for epoch in range(self.progress.epoch, self.spec.epochs):
             seed_generators(self.spec.seed, "epoch", epoch)
             losses = torch.zeros(self.steps_per_epoch, device=self.compute.device)
+            self.tally = TrainingTally(self.data, self.compute.device)
             for index, batches in enumerate(self.optimizer_steps(epoch)):
                 step = epoch * self.steps_per_epoch + index
                 losses[index] = self.optimize(batches, self.factors[step])
@@ -87,8 +111,11 @@ class Training:
             release_memory()
             if ending := self.finished():
                 return ending
-            self.save()
+            asked = self.stop.requested
+            saved = self.save(always=asked)
             self.report(f"epoch {epoch + 1} of {self.spec.epochs} finished")
+            if saved or asked:
+                self.stop.check()
         return Ending("complete")
 
     def optimizer_steps(self, epoch: int) -> Iterator[list[tuple[str, Rows]]]:
@@ -106,10 +133,12 @@ class Training:
             for part in np.array_split(windows, min(self.progress.splits, len(windows))):
                 batch = load_batch(self.data[task], part, self.compute.device)
                 with self.compute.autocast():
-                    logits = self.model(task, batch.inputs)
+                    logits = self.training_pass(task, batch.inputs)
                 share = len(part) / len(windows) / len(batches)
-                loss = task_loss(task, logits, batch, self.spec.parameters) * share
-                self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+                each = self.window_losses(task, logits, batch)
+                self.tally.add(task, each, logits, batch)
+                loss = each.mean() * self.task_weights[task] * share
+                self.scaler.scale(loss).backward()
                 total += loss.detach()
         self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.trained, self.spec.parameters["max_grad_norm"])
@@ -117,6 +146,10 @@ class Training:
         self.scaler.update()
         self.optimizer.zero_grad()
         return total
+
+    def window_losses(self, task: str, logits: Tensor, batch: DeviceBatch) -> Tensor:
+        """Return the loss of each window of a batch, [n]."""
+        return window_losses(task, logits, batch, self.spec.parameters, self.class_weights[task])
 
     def evaluate(self, points: list[EvaluationPoint], losses: Tensor) -> Ending | None:
         """Evaluate after the steps of the epoch whose ``losses`` [steps] are given; end the run if it must."""
@@ -127,17 +160,17 @@ class Training:
             return self._failed("loss", step)
         try:
             batch_size = max(1, self.spec.runtime.evaluation_batch_size // self.progress.splits)
-            metrics = evaluate_model(self.model, self.validation, self.compute, batch_size)
+            metrics, loss = evaluate_model(self.model, self.validation, self.compute, batch_size, self.window_losses)
         except NonFinitePredictionError:
             return self._failed("prediction", last)
-        value, loss = metrics[self.spec.objective], float(losses.double().mean())
-        best = best_evaluation(self.progress.evaluations, self.spec.objective)
-        if self.keep_best and (best is None or value > best["metrics"][self.spec.objective]):
-            self.best = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state_dict().items()}
+        metrics |= named_losses(loss, self.task_weights)
+        value, train = metrics[self.spec.objective], self.tally.metrics(self.task_weights)
+        if self.keep_best:
+            self.checkpoints.offer(self.model.state_dict(), points[0].epoch, last, value)
         for point in points:
-            evaluation = {"epoch": point.epoch, "train_loss": loss, "metrics": metrics}
-            self.progress.evaluations.append(evaluation)
-            self.report(f"epoch {point.epoch:g}: loss {loss:.4f}, {self.spec.objective} {value:.4f}")
+            self.progress.evaluations.append({"epoch": point.epoch, "train": train, "metrics": metrics})
+            losses_shown = f"loss {train['loss']:.4f}, validation loss {metrics['loss']:.4f}"
+            self.report(f"epoch {point.epoch:g}: {losses_shown}, {self.spec.objective} {value:.4f}")
         for point in points:
             if point.threshold is not None and value < point.threshold:
                 name = self.spec.objective
@@ -153,30 +186,38 @@ class Training:
             return Ending("complete", f"stopped early after epoch {epoch}: {patience} epochs without improvement")
         return None
 
-    def save(self) -> None:
-        """Write a resume point."""
+    def save(self, *, always: bool) -> bool:
+        """Write a resume point where one is due, or ``always``; return whether there is one of this epoch."""
+        if not always and not self.checkpoints.is_due(self.progress.epoch):
+            return False
         now = time.monotonic()
         self.progress.seconds += now - self.clock
         self.clock = now
         self.progress.scaler = self.scaler.state_dict()
-        parts = {"model": self.model.state_dict(), "optimizer": optimizer_tensors(self.optimizer), "best": self.best}
-        tensors = {f"{part}/{name}": tensor for part, entries in parts.items() for name, tensor in entries.items()}
-        self.points.save(self.progress, tensors)
+        score = self.progress.evaluations[-1]["metrics"][self.spec.objective]
+        step = self.progress.epoch * self.steps_per_epoch
+        return self.checkpoints.save(
+            self.progress, step, score, self.model.state_dict(), optimizer_tensors(self.optimizer)
+        )
 
-    def restore(self, progress: Progress, tensors: dict[str, Tensor]) -> None:
+    def restore(self, progress: Progress, model: dict[str, Tensor], optimizer: dict[str, Tensor]) -> None:
         """Continue from what :meth:`save` wrote."""
-        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "best": {}}
-        for name, tensor in tensors.items():
-            part, _, inner = name.partition("/")
-            parts[part][inner] = tensor
-        self.model.load_state_dict(parts["model"])
-        restore_optimizer(self.optimizer, parts["optimizer"])
-        self.best = {name: tensor.clone() for name, tensor in parts["best"].items()}
+        self.model.load_state_dict(model)
+        restore_optimizer(self.optimizer, optimizer)
         self.scaler.load_state_dict(progress.scaler)
         self.progress = progress
 
     def _failed(self, what: str, step: int) -> Ending:
         return Ending("failed", f"non-finite {what} at step {step} (epoch {(step - 1) // self.steps_per_epoch + 1})")
+
+
+def _compiled(model: nn.Module, mode: str) -> Callable[[str, EncoderInputs], Tensor]:
+    """Return the model's forward pass, compiled for inputs of all lengths unless ``mode`` is off."""
+    if mode == "off":
+        return model
+    torch._dynamo.reset()  # what an earlier run of the process compiled only takes memory
+    compiled: Callable[[str, EncoderInputs], Tensor] = torch.compile(model, dynamic=True, mode=mode)
+    return compiled
 
 
 def best_evaluation(evaluations: list[dict[str, Any]], objective: str) -> dict[str, Any] | None:

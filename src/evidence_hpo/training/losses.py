@@ -3,24 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from evidence_hpo.training.batches import DeviceBatch
+from evidence_hpo.training.batches import DeviceBatch, TaskData
 
-__all__ = ["criteria_loss", "evidence_loss", "label_loss", "task_loss"]
+__all__ = ["ClassWeights", "class_weights", "criteria_losses", "evidence_losses", "label_loss", "window_losses"]
 
 
-def task_loss(task: str, logits: Tensor, batch: DeviceBatch, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the mean loss of a batch, times `task_weight_<task>` where two tasks are trained."""
+@dataclass(frozen=True)
+class ClassWeights:
+    """How often the loss of an example counts; the positives of the evidence task are windows with a span."""
+
+    negative: float = 1.0
+    positive: float = 1.0
+
+    def of(self, positive: Tensor) -> Tensor:
+        """Return the weight of each example, float32 [n], of ``positive``, bool [n]."""
+        return torch.where(positive, self.positive, self.negative)
+
+
+def class_weights(task: str, data: TaskData, parameters: Mapping[str, Any]) -> ClassWeights:
+    """Return the weights that the parameters ask for, over the training windows ``data`` of a task.
+
+    They multiply: `positive_weight` or `null_weight`; ``2 * focal_alpha`` for positives and ``2 * (1 - focal_alpha)``
+    for negatives (Lin et al. 2017, doubled, so that 0.5 changes nothing); and where `class_weights` is `balanced`,
+    ``windows / (2 * windows of the class)``, as in scikit-learn. A class without windows keeps its weight.
+    """
+    criteria = task == "criteria"
+    negative = 1.0 if criteria else parameters["null_weight"]
+    positive = parameters["positive_weight"] if criteria else 1.0
+    alpha = parameters.get("focal_alpha", 0.5)
+    negative, positive = negative * 2.0 * (1.0 - alpha), positive * 2.0 * alpha
+    if parameters["class_weights"] == "balanced":
+        features = data.features
+        found = int(np.count_nonzero(features.label == 1 if criteria else features.start > 0))
+        if 0 < found < len(features):
+            negative *= len(features) / (2 * (len(features) - found))
+            positive *= len(features) / (2 * found)
+    return ClassWeights(negative, positive)
+
+
+def window_losses(
+    task: str, logits: Tensor, batch: DeviceBatch, parameters: Mapping[str, Any], weights: ClassWeights
+) -> Tensor:
+    """Return the loss of each window of a batch, [n], class weights included, the task's weight not.
+
+    The loss of a batch is their mean, not their sum over the sum of the weights: a weight must also act on a batch of
+    one class.
+    """
     if task == "criteria":
-        loss = criteria_loss(logits, batch.labels, parameters)
-    else:
-        loss = evidence_loss(logits, batch.starts, batch.ends, parameters)
-    weight: float = parameters.get(f"task_weight_{task}", 1.0)
-    return loss * weight
+        return criteria_losses(logits, batch.labels, parameters, weights)
+    return evidence_losses(logits, batch.starts, batch.ends, parameters, weights)
 
 
 def label_loss(logits: Tensor, targets: Tensor, parameters: Mapping[str, Any]) -> Tensor:
@@ -31,9 +70,13 @@ def label_loss(logits: Tensor, targets: Tensor, parameters: Mapping[str, Any]) -
         targets: [n], int64.
         parameters: `loss`, and `label_smoothing` or `focal_gamma` where that loss needs it.
 
-    Focal loss: Lin et al. 2017, without its alpha (`positive_weight` and `null_weight` weigh the classes). Label
-    smoothing spreads its mass evenly over the labels that can be chosen (Szegedy et al. 2016).
+    Focal loss: Lin et al. 2017; its alpha is part of :func:`class_weights`. Label smoothing spreads its mass evenly
+    over the labels that can be chosen (Szegedy et al. 2016). bce: the sum of the binary cross-entropies of all labels,
+    each one's logit against its own yes or no.
     """
+    if parameters["loss"] == "bce":
+        # softplus(x) - x for the target, softplus(x) for all others; a label that cannot be chosen adds nothing.
+        return functional.softplus(logits).sum(dim=-1) - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     log_probabilities = logits.log_softmax(dim=-1)
     target = log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     match parameters["loss"]:
@@ -50,24 +93,23 @@ def label_loss(logits: Tensor, targets: Tensor, parameters: Mapping[str, Any]) -
             return -target
 
 
-def criteria_loss(logits: Tensor, labels: Tensor, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the mean loss of a batch: ``logits`` [n, 2], ``labels`` [n]; positives count `positive_weight` times.
-
-    The mean divides by n, not by the sum of the weights: a weight must also act on a batch of one class.
-    """
-    loss = label_loss(logits, labels, parameters)
-    return (loss * torch.where(labels == 1, parameters["positive_weight"], 1.0)).mean()
+def criteria_losses(logits: Tensor, labels: Tensor, parameters: Mapping[str, Any], weights: ClassWeights) -> Tensor:
+    """Return the loss of each example, [n]: ``logits`` [n, 2], ``labels`` [n]."""
+    return label_loss(logits, labels, parameters) * weights.of(labels == 1)
 
 
-def evidence_loss(logits: Tensor, starts: Tensor, ends: Tensor, parameters: Mapping[str, Any]) -> Tensor:
-    """Return the mean loss of a batch of windows; windows without a span count `null_weight` times.
+def evidence_losses(
+    logits: Tensor, starts: Tensor, ends: Tensor, parameters: Mapping[str, Any], weights: ClassWeights
+) -> Tensor:
+    """Return the loss of each window, [n]: the mean of the losses of start and end.
 
     Args:
         logits: [n, length, 2], start and end.
         starts: [n], position of the span's first token; 0 for no span.
         ends: [n], position of the span's last token; 0 for no span.
         parameters: The run's active parameters.
+        weights: Of windows without (negative) and with a span.
     """
     start = label_loss(logits[..., 0], starts, parameters)
     end = label_loss(logits[..., 1], ends, parameters)
-    return ((start + end) / 2 * torch.where(starts == 0, parameters["null_weight"], 1.0)).mean()
+    return (start + end) / 2 * weights.of(starts > 0)

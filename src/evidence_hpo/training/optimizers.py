@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from torch import nn
 
 from evidence_hpo.errors import ConfigurationError
 
-__all__ = ["build_optimizer", "encoder_depth", "freeze_layers", "parameter_groups"]
+__all__ = ["build_optimizer", "check_optimizer", "encoder_depth", "freeze_layers", "parameter_groups"]
 
 _LAYER = re.compile(r"\b(?:layer|layers)\.(\d+)\.")
 # DeBERTa normalises its relative-position embeddings with `encoder.LayerNorm`.
@@ -66,11 +67,47 @@ def parameter_groups(model: nn.Module, parameters: Mapping[str, Any]) -> list[di
 
 
 def build_optimizer(model: nn.Module, parameters: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Return AdamW (fused) or Adafactor over the trained parameters of ``model``."""
+    """Return the optimiser over the trained parameters of ``model``, which lies on its device already.
+
+    AdamW: Loshchilov and Hutter 2019, fused; with moments in 8 bits: Dettmers et al. 2022. Adafactor: Shazeer and Stern
+    2018. Lion: Chen et al. 2023.
+
+    Raises:
+        ConfigurationError: `adamw_8bit` without a GPU or without bitsandbytes.
+    """
     groups = parameter_groups(model, parameters)
-    if parameters["optimizer"] == "adafactor":
-        return torch.optim.Adafactor(groups)
-    return torch.optim.AdamW(groups, betas=(parameters["adam_beta1"], parameters["adam_beta2"]), fused=True)
+    match parameters["optimizer"]:
+        case "adafactor":
+            return torch.optim.Adafactor(groups, beta2_decay=parameters["adafactor_decay"])
+        case "lion":
+            from pytorch_optimizer import Lion  # its import takes as long as torch's
+
+            return Lion(groups, betas=(parameters["lion_beta1"], parameters["lion_beta2"]))
+        case name:
+            betas = (parameters["adam_beta1"], parameters["adam_beta2"])
+            epsilon: float = parameters["adam_epsilon"]
+            if name == "adamw":
+                return torch.optim.AdamW(groups, betas=betas, eps=epsilon, fused=True)
+            check_optimizer(name)
+            from bitsandbytes.optim import AdamW8bit
+
+            optimizer: torch.optim.Optimizer = AdamW8bit(groups, betas=betas, eps=epsilon)
+            return optimizer
+
+
+def check_optimizer(name: str) -> None:
+    """Fail where the machine lacks what an optimiser needs.
+
+    Raises:
+        ConfigurationError: `adamw_8bit` without a GPU or without bitsandbytes.
+    """
+    if name != "adamw_8bit":
+        return
+    missing = [] if torch.cuda.is_available() else ["a CUDA GPU"]
+    if importlib.util.find_spec("bitsandbytes") is None:
+        missing.append("the package bitsandbytes (pip install bitsandbytes)")
+    if missing:
+        raise ConfigurationError(f"optimizer: adamw_8bit needs {' and '.join(missing)}; use adamw")
 
 
 def _encoders(model: nn.Module) -> dict[str, nn.Module]:

@@ -40,6 +40,8 @@ def choose_compute(runtime: RuntimeSettings) -> Compute:
     if runtime.device == "cuda" and not torch.cuda.is_available():
         raise ConfigurationError("training.runtime.device: cuda: no CUDA device is visible; use auto or cpu")
     device = torch.device("cuda" if runtime.device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high" if runtime.tf32 else "highest")
     wanted = runtime.precision
     if wanted == "auto":
         return Compute(device, "bf16" if _fast_bf16(device) else "fp32")

@@ -8,15 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
-from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.config.checkpoints import CheckpointSettings
+from evidence_hpo.errors import ConfigurationError, TrainingError
 from evidence_hpo.files import digest_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
 from evidence_hpo.models.backbones import max_positions
 from evidence_hpo.models.encoders import new_encoder
 from evidence_hpo.training.batches import evaluation_data, training_data
-from evidence_hpo.training.checkpoints import Progress, ResumePoints, export_model
-from evidence_hpo.training.loop import Ending, Training, best_evaluation
+from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model
+from evidence_hpo.training.loop import Ending, Stop, Training, Unstopped, best_evaluation
 from evidence_hpo.training.optimizers import freeze_layers
 from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
@@ -26,12 +28,19 @@ __all__ = ["RunInputs", "RunResult", "RunSpec", "Rung", "run"]
 
 
 def run(
-    spec: RunSpec, inputs: RunInputs, work: Path, *, model: Path | None = None, report: Callable[[str], None]
+    spec: RunSpec,
+    inputs: RunInputs,
+    work: Path,
+    *,
+    model: Path | None = None,
+    report: Callable[[str], None],
+    checkpoints: CheckpointSettings | None = None,
+    stop: Stop | None = None,
 ) -> RunResult:
     """Train, evaluate, and export the best weights.
 
     The result depends on ``spec`` and the content of ``inputs`` alone. A run that was interrupted continues after its
-    last finished epoch, and ends in the same bits as one that was not. Where the GPU's memory is too small, the run
+    last resume point, and ends in the same bits as one that was not. Where the GPU's memory is too small, the run
     starts again with each batch cut into twice as many parts (the gradient of a batch stays the same, but for rounding
     and dropout).
 
@@ -41,38 +50,46 @@ def run(
         work: Directory for resume points, of this run alone; it is removed when the run ends.
         model: Directory for the weights of the best evaluation; None: they are not kept.
         report: Receives one line at each evaluation and finished epoch, and for each resume point passed over.
+        checkpoints: What to keep while the run is under way; None: the defaults. Changes no number.
+        stop: Whether to end after an epoch, by an exception of its own; None: never.
 
     Raises:
         ConfigurationError: A parameter or the device does not fit the backbone or the machine.
         DataError: An input is missing or damaged, or `max_length` leaves no room for the text.
+        TrainingError: The model does not fit into the GPU's free memory.
         StorageError: The disk is full.
     """
     started = time.monotonic()
     make_deterministic(spec.runtime.threads)
     compute = choose_compute(spec.runtime)
     inputs = _of_architecture(inputs, spec.architecture)
-    points = ResumePoints(work, _key(spec, inputs, compute, keep_best=model is not None), report)
-    saved = points.latest()
+    key = _key(spec, inputs, compute, keep_best=model is not None)
+    kept = Checkpoints(work, key, checkpoints or CheckpointSettings(), report)
+    saved = kept.latest()
     splits = saved[0].splits if saved else 1
     while True:
-        training = _training(spec, inputs, compute, points, report, model is not None)
-        if saved is not None:
-            training.restore(*saved)
-        else:
-            training.progress = _fresh_progress(compute, splits)
+        try:
+            training = _training(spec, inputs, compute, kept, report, stop or Unstopped(), model is not None)
+            if saved is not None:
+                training.restore(*saved)
+                saved = None  # gives its memory back
+            else:
+                training.progress = _fresh_progress(compute, splits)
+        except torch.OutOfMemoryError as error:  # often because of another process, so no result of this run
+            raise TrainingError("out of GPU memory while loading the model; is another process on the GPU?") from error
         training.clock = started
         ending = _train(training)
         if ending is not None:
             break
         report(f"out of GPU memory with batches in {splits} parts")
         saved, splits = None, splits * 2
-        points.delete()
+        kept.delete()
         del training
         gc.collect()
         torch.cuda.empty_cache()
-    if model is not None and training.best:
-        export_model(model, training.best, inputs.backbone, spec)
-    points.delete()
+    if model is not None and kept.best:
+        export_model(model, kept, inputs.backbone, spec)
+    kept.delete()
     return _result(training, ending)
 
 
@@ -90,8 +107,9 @@ def _training(
     spec: RunSpec,
     inputs: RunInputs,
     compute: Compute,
-    points: ResumePoints,
+    checkpoints: Checkpoints,
     report: Callable[[str], None],
+    stop: Stop,
     keep_best: bool,
 ) -> Training:
     parameters = spec.parameters
@@ -106,16 +124,29 @@ def _training(
     seed_generators(spec.seed, "model")
     model = build_model(spec.architecture, parameters, encoders)
     freeze_layers(model, parameters["frozen_layers"])
+    if spec.runtime.gradient_checkpointing:
+        _checkpoint_activations(encoders)
     return Training(
         spec=spec,
         model=model.to(compute.device).train(),
         data={task: training_data(cache, parameters, spec.data_fraction) for task, cache in inputs.train.items()},
         validation={task: evaluation_data(cache, parameters) for task, cache in inputs.validation.items()},
         compute=compute,
-        points=points,
+        checkpoints=checkpoints,
         report=report,
+        stop=stop,
         keep_best=keep_best,
     )
+
+
+def _checkpoint_activations(encoders: list[PreTrainedModel]) -> None:
+    for encoder in encoders:
+        if not encoder.supports_gradient_checkpointing:
+            raise ConfigurationError(
+                f"training.runtime.gradient_checkpointing: true: a {encoder.config.model_type} encoder cannot do it; "
+                "use false"
+            )
+        encoder.activation_checkpointing_enable()
 
 
 def _fresh_progress(compute: Compute, splits: int) -> Progress:

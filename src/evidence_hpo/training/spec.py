@@ -117,8 +117,8 @@ class RunResult:
         state: complete, pruned or failed.
         value: The best objective of all evaluations; None if there was none.
         best_epoch: The epoch of that evaluation.
-        evaluations: ``{"epoch", "train_loss", "metrics"}`` of each evaluation, in order; the loss is the mean of the
-            optimiser steps of the epoch so far.
+        evaluations: ``{"epoch", "train", "metrics"}`` of each evaluation, in order: what the training passes of the
+            epoch so far gave (losses; of criteria also scores), and the validation metrics and losses.
         reason: Why a pruned or failed run ended, or why a complete run ended early.
         precision: The arithmetic used: fp32, bf16 or fp16.
         duration_seconds: Seconds of work, interrupted attempts' finished epochs included.

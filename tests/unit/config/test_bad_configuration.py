@@ -49,6 +49,9 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("training", "parameters", "learning_rate"), 0, ["learning_rate", "greater than 0"]),
     (("training", "parameters", "max_length"), 4096, ["max_length", "4096", "max_positions"]),
     (("training", "parameters", "frozen_layers"), 9, ["frozen_layers", "9", "layers"]),
+    (("training", "parameters", "backbone"), "roberta_bas", ["did you mean 'roberta_base'"]),
+    (("training", "parameters", "head_hidden"), 4, ["training.parameters.head_hidden", "4", "8 to 4096"]),
+    (("training", "parameters", "head_hidden"), [64, 32], ["head_hidden: [64, 32] has 2 widths", "head_layers is 0"]),
     (("training", "parameters", "batch_size"), 24, ["batch_size 24", "16, 32, 64, 128"]),
     (
         ("training", "parameters", "gradient_accumulation_steps"),
@@ -56,6 +59,11 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
         ["gradient_accumulation_steps 3", "16, 32, 64, 128"],
     ),
     (("training", "parameters", "dropout"), float("nan"), ["dropout", "finite"]),
+    (("training", "checkpoints", "keep_best_k"), 3, ["training.checkpoints", "keep_best_k 3", "keep_best_k_max 2"]),
+    (("training", "checkpoints", "keep_last"), 3, ["training.checkpoints.keep_last", "did you mean 'keep_last_n'"]),
+    (("training", "checkpoints", "keep_last_n"), 0, ["training.checkpoints.keep_last_n", "0"]),
+    (("training", "checkpoints", "max_total_size_gb"), 0, ["max_total_size_gb", "greater than 0"]),
+    (("training", "checkpoints", "disk_space_threshold_percent"), 100, ["threshold_percent", "100"]),
     (("training", "runtime", "device"), "tpu", ["training.runtime.device", "'tpu'"]),
     (("spaces", "sample", "learning_rat"), RANGE, ["learning_rat", "did you mean 'learning_rate'"]),
     (("spaces", "sample", "learning_rate"), {"low": 2, "high": 1}, ["learning_rate", "low 2 is not below high 1"]),
@@ -68,6 +76,11 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("spaces", "sample", "pooling"), RANGE, ["pooling", "takes choices"]),
     (("spaces", "sample", "focal_gamma"), RANGE, ["focal_gamma", "acts on nothing", "loss"]),
     (("spaces", "sample", "task_weight_criteria"), RANGE, ["task_weight_criteria", "acts on none"]),
+    (
+        ("spaces", "sample", "head_hidden"),
+        {"choices": [64, [64, 32]]},
+        ["spaces.sample.head_hidden", "[64, 32] needs head_layers 2", "may be 1"],
+    ),
     (("spaces", "sample", "batch_size"), {"choices": [8, 48]}, ["batch_size", "48", "16, 32, 64, 128"]),
     (("spaces", "sample", "batch_size"), {"low": 8, "high": 64}, ["batch_size", "takes choices"]),
     (("spaces", "sample", "backbone"), {"choices": ["bert"]}, ["spaces.sample.backbone", "'bert'"]),
@@ -118,6 +131,26 @@ def test_all_mistakes_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load_configuration(raw)
     assert len(str(caught.value).splitlines()) == 3
+
+
+def test_a_known_model_needs_no_entry_and_an_entry_overrides_it() -> None:
+    raw = _with(("spaces", "sample", "backbone"), {"choices": ["small", "roberta_base", "deberta_v3_large"]})
+    raw["training"]["parameters"]["backbone"] = "mental_bert"
+    raw["backbones"]["roberta_base"] = {"source": "hub", "model": "me/mine", "revision": "v1"}
+    found = load_configuration(raw).backbones
+    assert set(found) == {"small", "roberta_base", "deberta_v3_large", "mental_bert"}
+    assert found["roberta_base"].model_dump() == {"source": "hub", "model": "me/mine", "revision": "v1"}
+    assert found["mental_bert"].model_dump() == {
+        "source": "hub",
+        "model": "mental/mental-bert-base-uncased",
+        "revision": "main",
+    }
+
+
+def test_a_list_of_widths_is_allowed_where_it_fits_every_number_of_layers() -> None:
+    raw = _with(("spaces", "sample", "head_hidden"), {"choices": [[64, 32], 128]})
+    raw["spaces"]["sample"]["head_layers"] = {"choices": [0, 2]}
+    assert load_configuration(raw).spaces["sample"].root["head_hidden"].model_dump() == {"choices": ([64, 32], 128)}
 
 
 def test_yaml_exponents_without_a_point_are_numbers() -> None:

@@ -153,7 +153,7 @@ def _trial(stage: str, number: int, generator: np.random.Generator) -> dict[str,
     if number % 3:
         sampled["head_activation"] = "gelu"
     evaluations = [
-        {"epoch": float(epoch), "train_loss": 1.0 / epoch, "metrics": {"macro_f1": value - 0.1 / epoch}}
+        {"epoch": float(epoch), "train": {"loss": 1.0 / epoch}, "metrics": {"macro_f1": value - 0.1 / epoch}}
         for epoch in range(1, 2 if state == "pruned" else 4)
     ]
     return {

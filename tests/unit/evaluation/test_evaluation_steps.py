@@ -41,7 +41,7 @@ def trial(number: int) -> dict[str, Any]:
         "state": "complete",
         "value": value,
         "best_epoch": 1.0,
-        "evaluations": [{"epoch": 1.0, "train_loss": 0.7, "metrics": {"macro_f1": value}}],
+        "evaluations": [{"epoch": 1.0, "train": {"loss": 0.7}, "metrics": {"macro_f1": value}}],
         "reason": None,
         "precision": "fp32",
         "notes": [],

@@ -16,6 +16,11 @@ def test_a_head_has_its_hidden_layers_and_dropout_before_each(layers: int) -> No
     assert head(torch.zeros(3, 7, 6)).shape == (3, 7, 2)
 
 
+def test_a_list_gives_each_layer_its_width() -> None:
+    head = build_head(6, 2, layers=3, hidden=[9, 8, 7], activation="silu", dropout=0.0)
+    assert [m.out_features for m in head if isinstance(m, nn.Linear)] == [9, 8, 7, 2]
+
+
 def test_a_linear_head_needs_no_width() -> None:
     assert build_head(6, 2, layers=0, hidden=None, activation=None, dropout=0.0)(torch.zeros(3, 6)).shape == (3, 2)
 

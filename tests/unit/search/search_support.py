@@ -104,7 +104,7 @@ def fake_run(
     evaluations: list[dict[str, Any]] = []
     for epoch, threshold in sorted(thresholds.items()):
         value = quality(request) * (1 - 0.3 * math.exp(-epoch))
-        evaluations.append({"epoch": epoch, "train_loss": 1 / epoch, "metrics": {request.objective: value}})
+        evaluations.append({"epoch": epoch, "train": {"loss": 1 / epoch}, "metrics": {request.objective: value}})
         report(f"epoch {epoch:g}: {request.objective} {value:.4f}")
         if threshold is not None and value < threshold:
             return FakeResult("pruned", value, epoch, evaluations, f"below {threshold:.6g}")

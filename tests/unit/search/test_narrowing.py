@@ -21,7 +21,7 @@ from evidence_hpo.search.spaces import Dimension, SearchSpace, resolve
 
 
 def record(number: int, value: float, sampled: dict[str, Any], state: str = "complete") -> TrialRecord:
-    evaluation = Evaluation(epoch=1.0, train_loss=1.0, metrics={"macro_f1": value})
+    evaluation = Evaluation(epoch=1.0, train={"loss": 1.0}, metrics={"macro_f1": value})
     return TrialRecord.model_validate(
         {
             "study": "test",

@@ -178,7 +178,7 @@ def test_an_empty_space_repeats_the_fixed_parameters() -> None:
 
 def at(number: int, *values: float) -> TrialRecord:
     evaluations = tuple(
-        Evaluation(epoch=float(epoch), train_loss=None, metrics={"macro_f1": value})
+        Evaluation(epoch=float(epoch), train={"loss": None}, metrics={"macro_f1": value})
         for epoch, value in enumerate(values, start=1)
     )
     return record(number, max(values), {"dropout": 0.1}).model_copy(update={"evaluations": evaluations})

@@ -18,6 +18,7 @@ from search_support import DIGESTS, FIXED, FakeResult, fake_run
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError, StorageError, TrainingError
 from evidence_hpo.search.execution import execute
+from evidence_hpo.search.interruption import current_interruption
 from evidence_hpo.search.outcomes import RunRequest, outcome_of
 from evidence_hpo.search.records import RungThreshold
 from evidence_hpo.search.trial_cache import TrialCache, link_directory
@@ -184,7 +185,8 @@ def test_one_failure_ends_no_other_and_an_error_is_not_cached(tmp_path: Path) ->
     ("error", "raised"),
     [
         (StorageError("disk full"), StorageError),
-        (OSError(errno.ENOSPC, "No space left on device"), OSError),
+        (OSError(errno.ENOSPC, "No space left on device"), StorageError),
+        (ValueError("Error while serializing: I/O error: No space left on device (os error 28)"), StorageError),
         (RuntimeError("CUDA error: device-side assert triggered"), TrainingError),
     ],
 )
@@ -205,8 +207,9 @@ def test_signal_ends_the_shard_at_the_next_resume_point(tmp_path: Path, number: 
             os.kill(os.getpid(), number)
             report("epoch 0.5: no resume point yet")
             reported.append("after the rung")
-            (work / "epoch_00001.json").write_text("{}")
-            report("epoch 1 of 3 finished")
+            assert current_interruption().requested
+            (work / "epoch_001.json").write_text("{}")
+            current_interruption().check()
             reported.append("never")
         return fake_run(one, work, model, report, fail=0.0)
 
@@ -215,16 +218,17 @@ def test_signal_ends_the_shard_at_the_next_resume_point(tmp_path: Path, number: 
         execute([request(seed) for seed in range(3)], run, cache)
     assert reported == ["after the rung"]
     assert signal.getsignal(number) is before
-    assert (cache.resume_folder(request(1).key) / "epoch_00001.json").exists()
+    assert not current_interruption().requested
+    assert (cache.resume_folder(request(1).key) / "epoch_001.json").exists()
     assert cache.load(request(0).key, weights=False) is not None
     assert cache.load(request(1).key, weights=False) is None
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
     nan = float("nan")
-    evaluations = [{"epoch": 1, "train_loss": nan, "metrics": {"macro_f1": 0.5, "roc_auc": nan}}]
+    evaluations = [{"epoch": 1, "train": {"loss": nan}, "metrics": {"macro_f1": 0.5, "roc_auc": nan}}]
     outcome = outcome_of(FakeResult(evaluations=evaluations), "macro_f1")
-    assert outcome.evaluations[0].train_loss is None
+    assert outcome.evaluations[0].train["loss"] is None
     assert outcome.evaluations[0].metrics == {"macro_f1": 0.5, "roc_auc": None}
     undefined = outcome_of(FakeResult(value=nan, evaluations=evaluations), "roc_auc")
     assert (undefined.state, undefined.value) == ("failed", None)

@@ -34,6 +34,10 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "weight_decay": (0.01, 0.02),
     "adam_beta1": (0.9, 0.8),
     "adam_beta2": (0.999, 0.99),
+    "adam_epsilon": (1e-8, 1e-4),
+    "adafactor_decay": (-0.8, -0.6),
+    "lion_beta1": (0.9, 0.5),
+    "lion_beta2": (0.99, 0.6),
     "schedule": ("linear", "cosine"),
     "schedule_cycles": (2, 3),
     "schedule_power": (2.0, 1.5),
@@ -44,6 +48,8 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "loss": ("cross_entropy", "focal"),
     "label_smoothing": (0.1, 0.2),
     "focal_gamma": (2.0, 1.0),
+    "focal_alpha": (0.5, 0.25),
+    "class_weights": ("none", "balanced"),
     "positive_weight": (1.0, 2.0),
     "null_weight": (1.0, 0.5),
     "task_weight_criteria": (1.0, 0.5),
@@ -54,9 +60,9 @@ CHANGES: dict[str, tuple[Any, Any]] = {
 CHOICES = {
     "pooling": ("cls", "mean", "max", "attention"),
     "head_activation": ("relu", "gelu", "tanh", "silu"),
-    "optimizer": ("adamw", "adafactor"),
+    "optimizer": ("adamw", "adafactor", "lion"),
     "schedule": ("linear", "cosine", "cosine_with_restarts", "polynomial", "one_cycle", "constant"),
-    "loss": ("cross_entropy", "label_smoothing", "focal"),
+    "loss": ("cross_entropy", "label_smoothing", "focal", "bce"),
 }
 
 

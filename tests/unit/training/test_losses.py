@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from evidence_hpo.training.losses import criteria_loss, evidence_loss, label_loss
+from evidence_hpo.training.losses import ClassWeights, criteria_losses, evidence_losses, label_loss
 
 LOSSES: list[dict[str, Any]] = [
     {"loss": "cross_entropy"},
     {"loss": "label_smoothing", "label_smoothing": 0.2},
     {"loss": "focal", "focal_gamma": 2.0},
+    {"loss": "bce"},
 ]
 
 
@@ -41,6 +42,13 @@ def test_labels_that_cannot_be_chosen_change_nothing(parameters: dict[str, Any])
     assert (wide.grad[:, 4:] == 0).all()
 
 
+def test_bce_is_the_sum_of_torchs_binary_cross_entropies() -> None:
+    logits = torch.randn(5, 4, generator=torch.Generator().manual_seed(2))
+    targets = torch.tensor([0, 3, 1, 2, 2])
+    each = functional.binary_cross_entropy_with_logits(logits, functional.one_hot(targets, 4).float(), reduction="none")
+    torch.testing.assert_close(label_loss(logits, targets, {"loss": "bce"}), each.sum(dim=1))
+
+
 def test_focal_loss_forgives_easy_examples() -> None:
     logits = torch.tensor([[0.0, 2.0]])
     probability = logits.softmax(-1)[0, 1]
@@ -55,18 +63,17 @@ def test_focal_gradient_is_finite_where_the_model_is_certain() -> None:
     assert torch.isfinite(logits.grad).all()
 
 
-def test_positive_weight_multiplies_the_loss_of_positives_alone() -> None:
+def test_a_weight_of_positives_multiplies_their_losses_alone() -> None:
     logits = torch.tensor([[0.3, -0.2], [1.0, 0.5]])
     each = functional.cross_entropy(logits, torch.tensor([1, 0]), reduction="none")
-    loss = criteria_loss(logits, torch.tensor([1, 0]), {"loss": "cross_entropy", "positive_weight": 3.0})
-    torch.testing.assert_close(loss, (3 * each[0] + each[1]) / 2)
+    losses = criteria_losses(logits, torch.tensor([1, 0]), {"loss": "cross_entropy"}, ClassWeights(positive=3.0))
+    torch.testing.assert_close(losses, each * torch.tensor([3.0, 1.0]))
 
 
 def test_span_loss_is_the_mean_of_start_and_end_with_weighted_nulls() -> None:
     logits = torch.randn(2, 5, 2, generator=torch.Generator().manual_seed(1))
     starts, ends = torch.tensor([0, 2]), torch.tensor([0, 4])
-    parameters = {"loss": "cross_entropy", "null_weight": 0.25}
     start = functional.cross_entropy(logits[..., 0], starts, reduction="none")
     end = functional.cross_entropy(logits[..., 1], ends, reduction="none")
-    expected = (0.25 * (start[0] + end[0]) / 2 + (start[1] + end[1]) / 2) / 2
-    torch.testing.assert_close(evidence_loss(logits, starts, ends, parameters), expected)
+    losses = evidence_losses(logits, starts, ends, {"loss": "cross_entropy"}, ClassWeights(negative=0.25))
+    torch.testing.assert_close(losses, (start + end) / 2 * torch.tensor([0.25, 1.0]))

@@ -19,6 +19,10 @@ PARAMETERS: dict[str, Any] = {
     "weight_decay": 0.1,
     "adam_beta1": 0.8,
     "adam_beta2": 0.9,
+    "adam_epsilon": 1e-7,
+    "adafactor_decay": -0.7,
+    "lion_beta1": 0.7,
+    "lion_beta2": 0.6,
 }
 
 
@@ -92,3 +96,28 @@ def test_the_optimisers_take_their_settings() -> None:
     adafactor = build_optimizer(_model(), {**PARAMETERS, "optimizer": "adafactor"})
     assert isinstance(adafactor, torch.optim.Adafactor)
     assert {group["weight_decay"] for group in adafactor.param_groups} == {0.0, 0.1}
+    assert all(group["beta2_decay"] == -0.7 for group in adafactor.param_groups)
+    lion = build_optimizer(_model(), {**PARAMETERS, "optimizer": "lion"})
+    assert all(group["betas"] == (0.7, 0.6) for group in lion.param_groups)
+    assert {group["weight_decay"] for group in lion.param_groups} == {0.0, 0.1}
+
+
+def test_lion_takes_the_step_of_its_paper() -> None:
+    weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5]))
+    model = torch.nn.Module()
+    model.head = torch.nn.ParameterList([torch.nn.Parameter(weight.detach().reshape(3, 1))])
+    optimizer = build_optimizer(model, {**PARAMETERS, "optimizer": "lion", "head_learning_rate_factor": 1.0})
+    (parameter,) = model.head
+    expected, momentum = parameter.detach().clone(), torch.zeros(3, 1)
+    for gradient in (torch.tensor([[0.3], [-0.1], [0.2]]), torch.tensor([[-4.0], [0.05], [0.1]])):
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        update = (0.7 * momentum + 0.3 * gradient).sign()  # Algorithm 2 of Chen et al. 2023
+        expected = expected - 1e-3 * (update + 0.1 * expected)
+        momentum = 0.6 * momentum + 0.4 * gradient
+    torch.testing.assert_close(parameter.detach(), expected)
+
+
+def test_moments_in_8_bits_need_a_gpu_and_bitsandbytes() -> None:
+    with pytest.raises(ConfigurationError, match="optimizer: adamw_8bit needs a CUDA GPU and the package bitsandbytes"):
+        build_optimizer(_model(), {**PARAMETERS, "optimizer": "adamw_8bit"})

@@ -1,11 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import canonical_json, digest_directory, read_json
@@ -39,7 +40,7 @@ def comparable(result: RunResult) -> str:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)
-@pytest.mark.parametrize("optimizer", ["adamw", "adafactor"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adafactor", "lion"])
 def test_a_run_killed_anywhere_ends_in_the_same_bits(
     tmp_path: Path, inputs: Inputs, make_spec: Make, architecture: str, optimizer: str
 ) -> None:
@@ -54,6 +55,17 @@ def test_a_run_killed_anywhere_ends_in_the_same_bits(
         assert comparable(resumed) == comparable(whole)
         assert digest_directory(model) == digest_directory(tmp_path / "model")
         assert not work.exists()
+
+
+@pytest.mark.parametrize("schedule", get_args(TrialParameters.model_fields["schedule"].annotation))
+def test_a_killed_run_takes_up_its_schedule(tmp_path: Path, inputs: Inputs, make_spec: Make, schedule: str) -> None:
+    spec = make_spec("share", {"schedule": schedule}, epochs=3)
+    whole = run(spec, inputs["tiny"], tmp_path / "whole", model=tmp_path / "model", report=silent)
+    with pytest.raises(KilledError):
+        run(spec, inputs["tiny"], tmp_path / "work", model=tmp_path / "resumed", report=killed_at("epoch 2 of"))
+    resumed = run(spec, inputs["tiny"], tmp_path / "work", model=tmp_path / "resumed", report=silent)
+    assert comparable(resumed) == comparable(whole)
+    assert digest_directory(tmp_path / "resumed") == digest_directory(tmp_path / "model")
 
 
 def test_a_run_killed_after_every_epoch_ends_in_the_same_bits(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
@@ -76,21 +88,24 @@ def test_what_ran_before_in_the_process_does_not_matter(tmp_path: Path, inputs: 
     assert digest_directory(tmp_path / "m1") == digest_directory(tmp_path / "m2")
 
 
-def test_a_damaged_resume_point_gives_way_to_the_one_before(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
+@pytest.mark.parametrize("damaged", ["epoch_003.safetensors", "epoch_003.optimizer.safetensors"])
+def test_a_damaged_resume_point_gives_way_to_the_one_before(
+    tmp_path: Path, inputs: Inputs, make_spec: Make, damaged: str
+) -> None:
     spec = make_spec("evidence", epochs=4)
     whole = run(spec, inputs["tiny"], tmp_path / "whole", report=silent)
     work = tmp_path / "work"
     with pytest.raises(KilledError):
         run(spec, inputs["tiny"], work, report=killed_at("epoch 3 of"))
     assert sorted(p.name for p in work.iterdir()) == [
-        f"epoch_0000{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "safetensors")
+        f"epoch_00{epoch}.{suffix}" for epoch in (2, 3) for suffix in ("json", "optimizer.safetensors", "safetensors")
     ]
-    weights = bytearray((work / "epoch_00003.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (work / "epoch_00003.safetensors").write_bytes(weights)
+    tensors = bytearray((work / damaged).read_bytes())
+    tensors[-1] ^= 1
+    (work / damaged).write_bytes(tensors)
     lines: list[str] = []
     resumed = run(spec, inputs["tiny"], work, report=lines.append)
-    assert lines[0] == "resume point ignored: epoch_00003.json: its tensors are damaged"
+    assert lines[0] == "resume point ignored: epoch_003.json: its tensors are damaged"
     assert lines[1].startswith("epoch 3:")
     assert comparable(resumed) == comparable(whole)
 
@@ -100,7 +115,7 @@ def test_resume_points_without_sense_are_passed_over(
     tmp_path: Path, inputs: Inputs, make_spec: Make, damage: str
 ) -> None:
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "epoch_00001.json").write_text(damage)
+    (tmp_path / "work" / "epoch_001.json").write_text(damage)
     lines: list[str] = []
     result = run(make_spec("criteria", epochs=1), inputs["tiny"], tmp_path / "work", report=lines.append)
     assert lines[0].startswith("resume point ignored: ")
@@ -180,9 +195,9 @@ def test_the_exported_weights_are_those_of_the_best_epoch(
     values = iter([0.1, 0.9, 0.5])
     seen: list[dict[str, torch.Tensor]] = []
 
-    def scripted(model: torch.nn.Module, *_: Any) -> dict[str, float]:
+    def scripted(model: torch.nn.Module, *_: Any) -> tuple[dict[str, float], dict[str, float]]:
         seen.append({name: tensor.clone() for name, tensor in model.state_dict().items()})
-        return {"macro_f1": next(values)}
+        return {"macro_f1": next(values)}, {"criteria": 0.5}
 
     monkeypatch.setattr(loop, "evaluate_model", scripted)
     result = run(
@@ -209,15 +224,16 @@ def test_a_non_finite_loss_fails_and_names_the_step(
     tmp_path: Path, inputs: Inputs, make_spec: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = 0
-    original = loop.task_loss
+    original = loop.window_losses
 
     def spoilt(*arguments: Any) -> torch.Tensor:
         nonlocal taken
         taken += 1
-        return original(*arguments) * (float("nan") if taken == 5 else 1.0)
+        return original(*arguments) * (float("nan") if taken == 6 else 1.0)
 
-    monkeypatch.setattr(loop, "task_loss", spoilt)
-    result = run(make_spec("criteria"), inputs["tiny"], tmp_path / "work", report=silent)  # 3 steps an epoch
+    monkeypatch.setattr(loop, "window_losses", spoilt)
+    # An epoch calls it three times for its steps and once for its evaluation.
+    result = run(make_spec("criteria"), inputs["tiny"], tmp_path / "work", report=silent)
     assert (result.state, result.reason) == ("failed", "non-finite loss at step 5 (epoch 2)")
     assert [e["epoch"] for e in result.evaluations] == [1.0]
 
@@ -263,7 +279,7 @@ def test_out_of_memory_cuts_the_batches_and_changes_only_the_rounding(
     cut = run(spec, inputs["tiny"], tmp_path / "cut", report=silent)
     assert cut.state == "complete"
     assert cut.notes == ["out of GPU memory: batches in 4 parts"]
-    losses = [[e["train_loss"] for e in result.evaluations] for result in (whole, cut)]
+    losses = [[e["train"]["loss"] for e in result.evaluations] for result in (whole, cut)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert comparable(cut) == comparable(run(spec, inputs["tiny"], tmp_path / "again", report=silent))
 
@@ -292,8 +308,8 @@ def test_bf16_trains_and_is_recorded(tmp_path: Path, inputs: Inputs, make_spec: 
     result = run(spec, inputs["tiny"], tmp_path / "work", report=silent)
     assert (result.state, result.precision) == ("complete", "bf16")
     exact = run(make_spec("share"), inputs["tiny"], tmp_path / "work", report=silent)
-    assert result.evaluations[0]["train_loss"] != exact.evaluations[0]["train_loss"]
-    assert result.evaluations[0]["train_loss"] == pytest.approx(exact.evaluations[0]["train_loss"], rel=0.05)
+    assert result.evaluations[0]["train"]["loss"] != exact.evaluations[0]["train"]["loss"]
+    assert result.evaluations[0]["train"]["loss"] == pytest.approx(exact.evaluations[0]["train"]["loss"], rel=0.05)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)

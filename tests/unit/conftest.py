@@ -1,0 +1,43 @@
+"""A small disk of its own, which really gets full."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+def _run(command: list[str]) -> bool:
+    """Run a command as it is, or else by an administrator's right that needs no password; return whether it worked."""
+    for prefix in ([], ["sudo", "-n"]):
+        try:
+            if subprocess.run([*prefix, *command], capture_output=True, check=False).returncode == 0:
+                return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Return a function that gives a folder on a file system of so many KiB; without the right to mount, skip.
+
+    In continuous integration a missing right is a failure: there these tests must not silently stop to run.
+    """
+    mounted: list[Path] = []
+
+    def mount(kib: int) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        if not _run(["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=0777", "tmpfs", str(folder)]):
+            reason = "a small file system cannot be mounted: needs the right to mount tmpfs (root, or sudo)"
+            pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        assert _run(["umount", str(folder)])
