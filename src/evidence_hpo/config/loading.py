@@ -9,9 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, RootModel, Tag, ValidationError
 
-from evidence_hpo.config.backbones import KNOWN_MODELS, HubBackbone, ScratchBackbone
+from evidence_hpo.config.backbones import KNOWN_MODELS, HubBackbone
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.encoder_limits import encoder_problems
 from evidence_hpo.config.parameters import (
     EFFECTIVE_BATCH_SIZES,
     active_parameters,
@@ -74,7 +75,7 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     except ValidationError as error:
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
     configuration = _with_known_models(configuration)
-    problems = list(_cross_section_problems(configuration))
+    problems = [*_cross_section_problems(configuration), *encoder_problems(configuration, root)]
     if root is not None:
         problems += _missing_files(configuration, root)
     if problems:
@@ -197,18 +198,6 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
             f"training.parameters.backbone: '{fixed.backbone}' is not in "
             f"backbones{suggestion(fixed.backbone, nameable)}"
         )
-    backbone = known.get(fixed.backbone)
-    if isinstance(backbone, ScratchBackbone):
-        if fixed.max_length > backbone.max_positions:
-            yield (
-                f"training.parameters.max_length: {fixed.max_length} is more than "
-                f"backbones.{fixed.backbone}.max_positions {backbone.max_positions}"
-            )
-        if fixed.frozen_layers > backbone.layers:
-            yield (
-                f"training.parameters.frozen_layers: {fixed.frozen_layers} is more than the {backbone.layers} layers "
-                f"of backbones.{fixed.backbone}"
-            )
 
 
 def _space_problems(configuration: Configuration, name: str, space: Space) -> Iterable[str]:
@@ -269,9 +258,20 @@ def _missing_files(configuration: Configuration, root: Path) -> list[str]:
         if value is not None and not (root / value).is_file()
     ]
     for name, backbone in configuration.backbones.items():
-        if backbone.source == "folder" and not (root / backbone.path / "config.json").is_file():
-            problems.append(f"backbones.{name}.path: {backbone.path}: no such folder with a config.json")
+        if backbone.source == "folder":
+            problems += _folder_problems(f"backbones.{name}.path: {backbone.path}", root / backbone.path)
     return problems
+
+
+def _folder_problems(key: str, folder: Path) -> list[str]:
+    if not (folder / "config.json").is_file():
+        return [f"{key}: no such folder with a config.json"]
+    if not any(folder.glob("model*.safetensors")):
+        return [
+            f"{key}: no model.safetensors; load the encoder in a place you trust and write it with "
+            "save_pretrained, tokeniser too"
+        ]
+    return []
 
 
 def resolved_parameters(configuration: Configuration, sampled: Mapping[str, Any], architecture: str) -> dict[str, Any]:

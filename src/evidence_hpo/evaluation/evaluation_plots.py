@@ -20,6 +20,7 @@ _SHOWN = {
 }
 _FLOORS = {
     "majority": "majority class",
+    "criterion_share": "criterion without text",
     "tfidf_logistic_regression": "TF-IDF + regression",
     "always_null": "never a span",
     "tfidf_best_sentence": "TF-IDF best sentence",

@@ -64,7 +64,8 @@ def criteria_floors(train: pd.DataFrame, validation: pd.DataFrame, test: pd.Data
         validation: Examples that their settings are chosen on.
         test: Examples to predict; their labels are only passed through.
     """
-    return [_majority(train, validation, test), _tfidf_regression(train, validation, test)]
+    floors = (_majority, _criterion_share, _tfidf_regression)
+    return [floor(train, validation, test) for floor in floors]
 
 
 def _majority(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame) -> Floor:
@@ -72,6 +73,17 @@ def _majority(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame)
     predictions = Predictions(*(_criteria_table(part, np.full(len(part), float(label))) for part in (validation, test)))
     method = f"Always the more frequent label of the training split, {label}."
     return Floor("majority", method, predictions)
+
+
+def _criterion_share(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame) -> Floor:
+    """Return what the criterion alone tells: where most criteria have one label, that is nearly everything."""
+    shares, overall = train.groupby("criterion")["label"].mean(), float(train["label"].mean())
+    tables = [
+        _criteria_table(part, part["criterion"].map(shares).fillna(overall).to_numpy(dtype=np.float64))
+        for part in (validation, test)
+    ]
+    method = "Never reads the text: the share of the criterion's training examples that are positive."
+    return Floor("criterion_share", method, Predictions(*tables))
 
 
 def _tfidf_regression(train: pd.DataFrame, validation: pd.DataFrame, test: pd.DataFrame) -> Floor:

@@ -12,6 +12,7 @@ __all__ = ["FLOOR_NAMES", "evaluation_report", "verdicts"]
 
 FLOOR_NAMES = {
     "majority": "the majority class",
+    "criterion_share": "the criterion without the text",
     "tfidf_logistic_regression": "TF-IDF with logistic regression",
     "always_null": "never giving a span",
     "tfidf_best_sentence": "the best sentence by TF-IDF",

@@ -30,7 +30,8 @@ class Interruption:
         self.requested = True
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         name = signal.Signals(number).name
-        log_event("interrupted", f"{name}: stops after this epoch", level="warning", signal=name)
+        message = f"{name}: stops after this epoch; {name} again stops at once, and the next run repeats the epoch"
+        log_event("interrupted", message, level="warning", signal=name)
 
     def check(self) -> None:
         """Raise :class:`Interrupted` if the process was asked to end."""

@@ -48,8 +48,18 @@ def test_the_majority_floor_says_the_majority_of_the_training_split() -> None:
     assert set(floor.predictions.test["probability"]) == {1.0}
 
 
+def test_the_criterion_floor_says_the_share_of_each_criterion_and_reads_no_text() -> None:
+    train = TRAIN.assign(label=(TRAIN["criterion"] == "SLEEP").astype(int))
+    unknown = TEST.assign(criterion=TEST["criterion"].replace("FOOD", "NEW"), text="")
+    floor = criteria_floors(train, VALIDATION, unknown)[1]
+    assert floor.name == "criterion_share"
+    said = floor.predictions.test.groupby("criterion")["probability"].unique().map(list).to_dict()
+    assert said == {"NEW": [0.5], "SLEEP": [1.0]}
+    assert set(floor.predictions.validation["probability"]) == {0.0, 1.0}
+
+
 def test_the_regression_tells_apart_what_depends_on_text_and_criterion_together() -> None:
-    floor = criteria_floors(TRAIN, VALIDATION, TEST)[1]
+    floor = criteria_floors(TRAIN, VALIDATION, TEST)[2]
     table = floor.predictions.test
     assert list(table.columns) == list(COLUMNS["criteria"])
     assert criteria_metrics(table["label"].to_numpy(), table["probability"].to_numpy())["macro_f1"] > 0.95
