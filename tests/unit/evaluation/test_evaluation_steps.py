@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from evaluation_toys import DIGEST, evaluation
 
+from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.files import read_json, write_json, write_json_lines
 from evidence_hpo.step import run_step
 from evidence_hpo.steps.plot_evaluation import plot_evaluation
@@ -16,7 +17,7 @@ from evidence_hpo.steps.report_evaluation import report_evaluation
 from evidence_hpo.steps.summarize_study import summarize_study
 
 ORIGIN = {"stage": "stage1", "number": 1}
-RUNTIME = {"device": "cpu", "precision": "fp32", "threads": 1, "evaluation_batch_size": 64}
+RUNTIME = RuntimeSettings(device="cpu").model_dump()
 
 
 def trial(number: int) -> dict[str, Any]:
