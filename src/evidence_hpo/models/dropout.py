@@ -16,7 +16,7 @@ __all__ = ["LEVELS", "FastDropout", "accelerate_dropout", "draw_lanes", "drop_le
 LEVELS = 2**16
 """Probabilities are multiples of 1 / LEVELS."""
 
-_SMALLEST = 2048
+_SMALLEST = 8192
 """Below this number of elements the calls cost more than the numbers."""
 
 
