@@ -168,7 +168,7 @@ def scores_of_pipeline(results: Path) -> dict[str, Any]:
         "trials": len(trials),
         "pruned": states.count("pruned"),
         "failed": states.count("failed"),
-        "epochs": sum(trial.evaluations[-1]["epoch"] for trial in trials if trial.evaluations),
+        "epochs": sum(trial.evaluations[-1].epoch for trial in trials if trial.evaluations),
         "validation": value,
         "test": test,
         "fresh": [train_and_score(best, seed, results)[1] for seed in range(1, FRESH_SEEDS + 1)],
