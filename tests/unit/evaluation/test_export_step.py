@@ -15,6 +15,7 @@ from evaluation_toys import DIGEST, evaluation
 from huggingface_hub import ModelCard
 from tests.unit.training.conftest import CRITERIA, make_backbone, make_cache, make_examples
 
+from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.data import CorpusSettings, ExampleSettings, SplitSettings
 from evidence_hpo.config.parameters import TrialParameters, active_parameters
 from evidence_hpo.config.training import RuntimeSettings
@@ -26,6 +27,7 @@ from evidence_hpo.schemas import read_artefact
 from evidence_hpo.steps.export_model import export_model
 from evidence_hpo.steps.prepare_corpus import prepare_corpus
 from evidence_hpo.steps.split_corpus import split_corpus
+from evidence_hpo.training.checkpoints import Checkpoints
 from evidence_hpo.training.checkpoints import export_model as write_run
 from evidence_hpo.training.prediction import load_model, predict
 from evidence_hpo.training.spec import RunSpec
@@ -62,7 +64,9 @@ def make_run(folder: Path, backbone: Path, architecture: str, index: int, value:
     encoders = [new_encoder(backbone, dropout=0.0) for _ in range(encoder_count(architecture))]
     weights = build_model(architecture, spec.parameters, encoders).state_dict()
     grown = {name: weight * 8 if "head" in name else weight for name, weight in weights.items()}
-    write_run(folder / "model", grown, backbone, spec)
+    kept = Checkpoints(folder / "work", "toy", CheckpointSettings(), print)
+    kept.offer(grown, 1.0, 1, 0.5)
+    write_run(folder / "model", kept, backbone, spec)
     checkpoint = {"path": "model", "sha256": digest_file(folder / "model" / "model.safetensors")}
     record = {
         **{"study": "toy", "architecture": architecture, "role": "final", "rank": 0, "seed_index": index},

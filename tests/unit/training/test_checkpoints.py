@@ -282,10 +282,10 @@ def scored(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
     """Let the evaluations of each run have these values."""
     seen: dict[str, float] = {}
 
-    def scripted(model: torch.nn.Module, *_: Any) -> dict[str, float]:
+    def scripted(model: torch.nn.Module, *_: Any) -> tuple[dict[str, float], dict[str, float]]:
         # By the weights, so that an evaluation that is done again gives the same value.
         key = str([tensor.double().sum().item() for tensor in model.state_dict().values()])
-        return {"macro_f1": seen.setdefault(key, values[min(len(seen), len(values) - 1)])}
+        return {"macro_f1": seen.setdefault(key, values[min(len(seen), len(values) - 1)])}, {"criteria": 0.5}
 
     monkeypatch.setattr(loop, "evaluate_model", scripted)
 
