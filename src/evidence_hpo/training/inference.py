@@ -40,9 +40,9 @@ class NonFinitePredictionError(Exception):
 class SpanPredictions:
     """The best span of each example.
 
-    A span is predicted where ``span_score - null_score`` is above the threshold (Rajpurkar et al. 2018): ``span_score``
-    is the best sum of a start and an end logit over the example's windows, ``null_score`` the smallest sum of a
-    window's two logits at the null position. ``start`` and ``end`` are character offsets, end exclusive.
+    A span is predicted where ``span_score - null_score`` is above the threshold. ``span_score`` is a window's best sum
+    of a start and an end logit, ``null_score`` the sum of its two logits at the null position, both of the window
+    where their difference is largest (Alberti et al. 2019). ``start`` and ``end`` are character offsets, end exclusive.
     """
 
     start: NDArray[np.int64]
@@ -85,13 +85,14 @@ def _best_spans(data: TaskData, columns: NDArray[np.float64]) -> SpanPredictions
     """Return each example's best span over its windows, whose spans are ``columns`` (:func:`best_window_spans`)."""
     span_score, null_score, start, end = columns.T
     _, first = np.unique(data.features.example, return_index=True)
-    order = np.lexsort((-span_score, data.features.example))  # best window of each example first
+    # A window's softmax fixes its logits up to a constant of its own, so only differences compare between windows.
+    order = np.lexsort((null_score - span_score, data.features.example))  # best window of each example first
     best = order[first]
     return SpanPredictions(
         start=start[best].astype(np.int64),
         end=end[best].astype(np.int64),
         span_score=span_score[best],
-        null_score=np.minimum.reduceat(null_score, first),
+        null_score=null_score[best],
     )
 
 

@@ -111,6 +111,19 @@ def test_windows_of_a_long_post_are_combined_and_a_perfect_model_scores_one(
     assert {row for row, spans in enumerate(gold) if spans} == set(np.flatnonzero(found.null_score < 10.0))
 
 
+def test_a_constant_on_all_logits_of_a_window_changes_nothing(inputs: dict[str, RunInputs], make_spec: Make) -> None:
+    """The softmax of a window, and so its loss, does not know that constant: it must not decide between windows."""
+    entry = evaluation_data(inputs["tiny"].train["evidence"], make_spec("evidence").parameters)
+    assert len(entry.features) > len(entry.rows)  # some posts have several windows
+
+    def shifted(batch: DeviceBatch, row: int) -> Tensor:
+        return _evidence_logits(batch, row) + 20.0 * (row % 3)
+
+    plain, moved = (evidence_spans(_oracle(entry, logits), entry, CPU, 7) for logits in (_evidence_logits, shifted))
+    assert moved.spans() == plain.spans()
+    np.testing.assert_allclose(moved.span_score - moved.null_score, plain.span_score - plain.null_score)
+
+
 def test_probabilities_come_in_the_order_of_the_examples(inputs: dict[str, RunInputs], make_spec: Make) -> None:
     entry = evaluation_data(inputs["tiny"].train["criteria"], make_spec("criteria").parameters)
 
