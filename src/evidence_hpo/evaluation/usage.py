@@ -64,20 +64,20 @@ encoded = tokenizer(
 offsets = encoded.pop("offset_mapping")
 encoded.pop("overflow_to_sample_mapping")
 {forward}
-null, best, span = float("inf"), float("-inf"), (0, 0)
+best, span = float("-inf"), (0, 0)
 for row in range(len(found)):
     start, end = found[row].unbind(-1)
-    null = min(null, (start[0] + end[0]).item())
+    null = start[0] + end[0]  # "no span"; only differences to it compare between windows
     # A span lies in the text, not in the criterion, and has a bounded number of tokens.
     context = torch.tensor([part == 1 for part in encoded.sequence_ids(row)])
     allowed = (context[:, None] & context[None, :]).triu().tril(about["max_answer_tokens"] - 1)
-    scores = (start[:, None] + end[None, :]).masked_fill(~allowed, float("-inf"))
+    scores = (start[:, None] + end[None, :] - null).masked_fill(~allowed, float("-inf"))
     if scores.max() > best:
         best = scores.max().item()
         first, last = divmod(scores.argmax().item(), len(context))
         span = offsets[row, first, 0].item(), offsets[row, last, 1].item()
-answered = best - null > about["thresholds"]["evidence"]["decision"][criterion["id"]]
-print(criterion["name"], text[span[0] : span[1]].strip() if answered else "no span", round(best - null, 3))
+answered = best > about["thresholds"]["evidence"]["decision"][criterion["id"]]
+print(criterion["name"], text[span[0] : span[1]].strip() if answered else "no span", round(best, 3))
 """
 
 _AUTO = {"criteria": "AutoModelForSequenceClassification", "evidence": "AutoModelForQuestionAnswering"}

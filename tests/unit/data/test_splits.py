@@ -55,7 +55,7 @@ def test_a_shuffling_depends_on_keys_and_seed_only(keys: list[str], seed: int, r
     assert sorted(first) == sorted(keys)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(20, 80), st.integers(0, 50), st.integers(0, 50))
 def test_splits_are_a_partition_of_the_posts(posts: int, seed: int, data_seed: int) -> None:
     table, annotations = corpus(posts, {"A": 0.3, "B": 0.05}, data_seed)
@@ -84,7 +84,7 @@ def test_another_seed_gives_another_split() -> None:
     assert split_posts(SplitSettings(), 1, table, annotations) != split_posts(SplitSettings(), 2, table, annotations)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 11), min_size=40, max_size=60), st.integers(0, 20))
 def test_posts_with_one_text_stay_together(texts: list[int], seed: int) -> None:
     table, annotations = corpus(len(texts), {"A": 0.4})

@@ -151,7 +151,7 @@ for text in given["texts"]:
     names = {}
     exec(given["program"].replace(given["placeholder"], f"text = {text!r}"), names)
     kept = {name: names[name] for name in ("probability", "present", "span", "answered") if name in names}
-    found.append(kept | ({"margin": names["best"] - names["null"]} if "best" in names else {}))
+    found.append(kept | ({"margin": names["best"]} if "best" in names else {}))
 print(json.dumps(found))
 """
     given = {"program": program, "placeholder": PLACEHOLDER, "texts": texts, "alone": alone}

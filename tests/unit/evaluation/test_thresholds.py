@@ -66,7 +66,7 @@ def test_strategy_none_is_the_default_threshold() -> None:
     assert thresholds.of("global", np.array(["A"], dtype=object)).tolist() == [0.3]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.floats(0, 4))
 def test_no_other_null_threshold_is_better(seed: int, skill: float) -> None:
     validation = evidence_table(8, skill=skill, seed=seed)

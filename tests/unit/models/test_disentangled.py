@@ -114,7 +114,7 @@ def test_in_float32_rounding_differs(variant: str, length: int) -> None:
     assert_equal(*make_pair(**VARIANTS[variant]), *make_batch(length), 1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_any_mask_and_any_shape(data: st.DataObject) -> None:
     length, batch = data.draw(st.integers(1, 150)), data.draw(st.integers(1, 5))

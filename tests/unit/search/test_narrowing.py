@@ -94,7 +94,7 @@ def test_equal_values_keep_a_small_interval_around_them() -> None:
     assert "5% of the earlier interval" in narrowed.note
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1, exclude_max=True)), min_size=5, max_size=40), st.booleans())
 def test_bounds_never_grow_and_hold_the_middle(rows: list[tuple[float, float]], log: bool) -> None:
     before = Dimension("learning_rate", "float", 1e-5, 1e-2, log=log)

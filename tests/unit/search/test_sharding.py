@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from search_support import FIXED, round_settings, space_of, stage
 
@@ -34,7 +34,6 @@ def with_trials(values: list[tuple[str, int]]) -> Proposals:
 rounds = st.lists(st.tuples(st.sampled_from(["small", "large"]), st.integers(16, 512)), min_size=1, max_size=40)
 
 
-@settings(deadline=None)
 @given(rounds, st.integers(1, 50))
 def test_every_trial_is_in_exactly_one_shard_and_none_is_overloaded(values: list[tuple[str, int]], shards: int) -> None:
     proposals = with_trials(values)

@@ -11,7 +11,7 @@ lengths_lists = st.lists(st.integers(3, 512), max_size=300).map(lambda values: n
 
 
 @given(lengths_lists, st.integers(1, 40), st.integers(0, 2**40), st.integers(0, 50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_training_batches_hold_every_item_once(lengths: np.ndarray, size: int, seed: int, epoch: int) -> None:
     batches = length_bucketed_batches(lengths, size, seed, epoch)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
@@ -19,7 +19,7 @@ def test_training_batches_hold_every_item_once(lengths: np.ndarray, size: int, s
 
 
 @given(lengths_lists, st.integers(1, 40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_evaluation_batches_hold_every_item_once_and_start_with_the_longest(lengths: np.ndarray, size: int) -> None:
     batches = evaluation_batches(lengths, size)
     flat = [int(index) for batch in batches for index in batch]
@@ -60,7 +60,7 @@ posts_lists = st.lists(st.integers(0, 60), min_size=1, max_size=200)
 
 
 @given(posts_lists, st.floats(0.01, 1.0), st.floats(0.01, 1.0), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_slices_are_nested_and_never_cut_a_post(numbers: list[int], one: float, other: float, seed: int) -> None:
     posts = np.array([f"s_{number}" for number in numbers], dtype=object)
     small, large = (set(data_slice(posts, share, seed).tolist()) for share in sorted((one, other)))
@@ -70,7 +70,7 @@ def test_slices_are_nested_and_never_cut_a_post(numbers: list[int], one: float, 
 
 
 @given(posts_lists, st.floats(0.01, 1.0), st.integers(0, 1000))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_slice_has_its_share_of_the_posts(numbers: list[int], fraction: float, seed: int) -> None:
     posts = np.array([f"s_{number}" for number in numbers], dtype=object)
     kept = {posts[row] for row in data_slice(posts, fraction, seed)}

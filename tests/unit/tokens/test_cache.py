@@ -78,7 +78,7 @@ def test_gold_tokens_are_the_tokens_that_overlap_a_span(files: Files) -> None:
 
 
 @given(st.integers(0, 290), st.integers(1, 100))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_span_between_tokens_has_none(cache_by_hand: Callable[..., TokenCache], start: int, size: int) -> None:
     end = min(300, start + size)
     tokens = [k for k in range(30) if 10 * k < end and 10 * k + 9 > start]

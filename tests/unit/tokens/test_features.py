@@ -14,7 +14,7 @@ from evidence_hpo.tokens.features import MIN_ROOM, Features, assemble, build_fea
 Factory = Callable[..., TokenCache]
 Gold = list[tuple[int, int]]
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite

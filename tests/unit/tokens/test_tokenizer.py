@@ -23,7 +23,7 @@ texts = st.text(
 
 
 @given(st.lists(texts, max_size=4))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_offsets_lie_in_the_text_grow_and_have_no_space_at_their_edges(
     tokenizer_directory: Path, posts: list[str]
 ) -> None:
