@@ -162,5 +162,5 @@ def test_an_evaluation_of_another_configuration_or_encoder_is_refused(monkeypatc
 def test_program_names_this_package_only_where_it_is_needed(architecture: str, name: str | None) -> None:
     program = usage(described(evaluation(architecture), name=name))
     assert ("import load_exported" in program) == (name is None)
-    for task, sign in (("criteria", "probability >="), ("evidence", "best - null >")):
+    for task, sign in (("criteria", "probability >="), ("evidence", "answered = best >")):
         assert (sign in program) == (architecture in (task, "share"))
