@@ -187,6 +187,16 @@ class TrialParameters(Section):
     null_weight: float = _parameter(
         1.0, "Weight of the loss of windows without a span.", architectures=FINDS_SPANS, ge=0.05, le=20.0
     )
+    null_window_share: float = _parameter(
+        1.0,
+        (
+            "Share of the training windows without a span that an epoch shows, drawn anew for each epoch. On long "
+            "documents nearly all windows have none, and cost as much as the others."
+        ),
+        architectures=FINDS_SPANS,
+        gt=0.0,
+        le=1.0,
+    )
     task_weight_criteria: float = _parameter(
         1.0, "Weight of the criteria loss.", architectures=BOTH_TASKS, ge=0.0, le=10.0
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,17 @@ from evidence_hpo.models.architectures import EncoderInputs
 from evidence_hpo.tokens.batching import data_slice, evaluation_batches, length_bucketed_batches
 from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.tokens.features import Batch, Features, assemble, build_features
+from evidence_hpo.training.seeding import derive_seed
 
-__all__ = ["DeviceBatch", "TaskData", "epoch_batches", "evaluation_data", "load_batch", "training_data"]
+__all__ = [
+    "DeviceBatch",
+    "TaskData",
+    "epoch_batches",
+    "evaluation_data",
+    "load_batch",
+    "null_windows_shown",
+    "training_data",
+]
 
 Rows = NDArray[np.int64]
 
@@ -78,15 +88,41 @@ def _task_data(cache: TokenCache, rows: Rows, parameters: Mapping[str, Any]) -> 
     return TaskData(cache, rows, build_features(cache, rows, max_length=parameters["max_length"], overlap=overlap))
 
 
-def epoch_batches(data: Mapping[str, TaskData], batch_size: int, seed: int, epoch: int) -> list[tuple[str, Rows]]:
-    """Return the batches of an epoch as (task, windows); they depend on the seed and the epoch alone.
+def null_windows_shown(entry: TaskData, share: float) -> tuple[int, int]:
+    """Return how many windows of the evidence task have no span, and how many of these an epoch shows."""
+    nulls = int(np.count_nonzero(entry.features.start == 0))
+    return nulls, math.ceil(round(share * nulls, 9))
+
+
+def _shown(task: str, entry: TaskData, share: float, seed: int, epoch: int) -> Rows:
+    """Return the windows of an epoch in ascending order: all with a span, and a random share of those without."""
+    if task != "evidence" or share == 1.0:
+        return np.arange(len(entry.features))
+    nulls = np.flatnonzero(entry.features.start == 0)
+    generator = np.random.default_rng(derive_seed(seed, "null windows", epoch))
+    chosen = generator.permutation(nulls)[: null_windows_shown(entry, share)[1]]
+    return np.sort(np.concatenate([np.flatnonzero(entry.features.start > 0), chosen]))
+
+
+def epoch_batches(
+    data: Mapping[str, TaskData], batch_size: int, seed: int, epoch: int, null_window_share: float = 1.0
+) -> list[tuple[str, Rows]]:
+    """Return the batches of an epoch as (task, windows); they depend on the arguments alone.
 
     The batches of two tasks are spread evenly over the epoch, whatever their numbers.
+
+    Args:
+        data: Training windows by task.
+        batch_size: Windows in a batch.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
+        null_window_share: Share of the evidence windows without a span that is shown.
     """
     placed = []
     for order, (task, entry) in enumerate(sorted(data.items())):
-        batches = length_bucketed_batches(entry.features.length, batch_size, seed, epoch)
-        placed += [((i + 0.5) / len(batches), order, task, windows) for i, windows in enumerate(batches)]
+        shown = _shown(task, entry, null_window_share, seed, epoch)
+        batches = length_bucketed_batches(entry.features.length[shown], batch_size, seed, epoch)
+        placed += [((i + 0.5) / len(batches), order, task, shown[chosen]) for i, chosen in enumerate(batches)]
     return [(task, windows) for _, _, task, windows in sorted(placed, key=lambda item: item[:2])]
 
 

@@ -86,9 +86,7 @@ class Training:
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
-        windows = [len(entry.features) for entry in self.data.values()]
-        batches = sum(-(-count // self.spec.parameters["batch_size"]) for count in windows)
-        self.steps_per_epoch = -(-batches // self.spec.accumulation)
+        self.steps_per_epoch = sum(1 for _ in self.optimizer_steps(0))
         self.factors = learning_rate_factors(self.spec.parameters, self.spec.epochs * self.steps_per_epoch)
         self.optimizer = build_optimizer(self.model, self.spec.parameters)
         self.class_weights = {task: class_weights(task, data, self.spec.parameters) for task, data in self.data.items()}
@@ -135,7 +133,9 @@ class Training:
 
     def optimizer_steps(self, epoch: int) -> Iterator[list[tuple[str, Rows]]]:
         """Yield the batches of each optimiser step of an epoch."""
-        batches = epoch_batches(self.data, self.spec.parameters["batch_size"], self.spec.seed, epoch)
+        parameters = self.spec.parameters
+        share = parameters.get("null_window_share", 1.0)
+        batches = epoch_batches(self.data, parameters["batch_size"], self.spec.seed, epoch, share)
         for begin in range(0, len(batches), self.spec.accumulation):
             yield batches[begin : begin + self.spec.accumulation]
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from evidence_hpo.training.batches import DeviceBatch, TaskData
+from evidence_hpo.training.batches import DeviceBatch, TaskData, null_windows_shown
 
 __all__ = ["ClassWeights", "class_weights", "criteria_losses", "evidence_losses", "label_loss", "window_losses"]
 
@@ -29,7 +29,7 @@ class ClassWeights:
 
 
 def class_weights(task: str, data: TaskData, parameters: Mapping[str, Any]) -> ClassWeights:
-    """Return the weights that the parameters ask for, over the training windows ``data`` of a task.
+    """Return the weights that the parameters ask for, over the windows of ``data`` that an epoch of a task shows.
 
     They multiply: `positive_weight` or `null_weight`; ``2 * focal_alpha`` for positives and ``2 * (1 - focal_alpha)``
     for negatives (Lin et al. 2017, doubled, so that 0.5 changes nothing); and where `class_weights` is `balanced`,
@@ -41,11 +41,15 @@ def class_weights(task: str, data: TaskData, parameters: Mapping[str, Any]) -> C
     alpha = parameters.get("focal_alpha", 0.5)
     negative, positive = negative * 2.0 * (1.0 - alpha), positive * 2.0 * alpha
     if parameters["class_weights"] == "balanced":
-        features = data.features
-        found = int(np.count_nonzero(features.label == 1 if criteria else features.start > 0))
-        if 0 < found < len(features):
-            negative *= len(features) / (2 * (len(features) - found))
-            positive *= len(features) / (2 * found)
+        windows = len(data.features)
+        if criteria:
+            absent = int(np.count_nonzero(data.features.label == 0))
+        else:
+            nulls, absent = null_windows_shown(data, parameters["null_window_share"])
+            windows += absent - nulls
+        if 0 < absent < windows:
+            negative *= windows / (2 * absent)
+            positive *= windows / (2 * (windows - absent))
     return ClassWeights(negative, positive)
 
 

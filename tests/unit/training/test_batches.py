@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from typing import cast
 
@@ -13,6 +14,7 @@ from evidence_hpo.training.batches import (
     evaluation_data,
     evaluation_passes,
     load_batch,
+    null_windows_shown,
     training_data,
 )
 from evidence_hpo.training.spec import RunInputs, RunSpec
@@ -35,6 +37,24 @@ def test_an_epoch_shows_every_window_of_both_tasks_once_and_mixes_them(data: dic
     tasks = [task for task, _ in batches]
     halves = tasks[: len(tasks) // 2], tasks[len(tasks) // 2 :]
     assert abs(halves[0].count("criteria") - halves[1].count("criteria")) <= 1
+
+
+def test_an_epoch_shows_all_windows_with_a_span_and_another_share_of_the_others(data: dict[str, TaskData]) -> None:
+    start = data["evidence"].features.start
+    nulls, wanted = null_windows_shown(data["evidence"], 0.3)
+    assert (nulls, wanted) == (np.count_nonzero(start == 0), math.ceil(0.3 * np.count_nonzero(start == 0)))
+    drawn = []
+    for epoch in range(2):
+        batches = epoch_batches(data, 4, seed=1, epoch=epoch, null_window_share=0.3)
+        shown = np.concatenate([windows for task, windows in batches if task == "evidence"])
+        assert len(set(shown)) == len(shown)
+        assert set(np.flatnonzero(start > 0)) <= set(shown)
+        drawn.append({window for window in shown if start[window] == 0})
+        assert len(drawn[-1]) == wanted
+        criteria = [windows for task, windows in batches if task == "criteria"]
+        whole = [windows for task, windows in epoch_batches(data, 4, seed=1, epoch=epoch) if task == "criteria"]
+        assert all(np.array_equal(one, other) for one, other in zip(criteria, whole, strict=True))
+    assert drawn[0] != drawn[1]
 
 
 def test_batches_depend_on_seed_and_epoch_alone(data: dict[str, TaskData]) -> None:

@@ -52,6 +52,7 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "class_weights": ("none", "balanced"),
     "positive_weight": (1.0, 2.0),
     "null_weight": (1.0, 0.5),
+    "null_window_share": (1.0, 0.6),
     "task_weight_criteria": (1.0, 0.5),
     "task_weight_evidence": (1.0, 0.5),
 }
