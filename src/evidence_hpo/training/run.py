@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -68,34 +69,50 @@ def run(
     inputs = _of_architecture(inputs, spec.architecture)
     key = _key(spec, inputs, compute, keep_best=model is not None)
     kept = Checkpoints(work, key, checkpoints or CheckpointSettings(), report)
-    saved = kept.latest()
-    splits = saved[0].splits if saved else 1
+    make = partial(_training, spec, inputs, compute, kept, report, stop or Unstopped(), model is not None)
+    training, ending = _train_in_parts(make, started, alone)
+    if model is not None and kept.best:
+        export_model(model, kept, inputs.backbone, spec)
+    kept.delete()
+    return _result(training, ending)
+
+
+def _train_in_parts(make: Callable[[], Training], started: float, alone: bool) -> tuple[Training, Ending]:
+    """Train, from the start again in twice as many parts a batch each time the GPU's memory is too small.
+
+    Args:
+        make: Returns a training with fresh weights.
+        started: When the run began, by the monotonic clock.
+        alone: Whether the run has the GPU to itself.
+    """
+    splits = 0  # as the resume point has it, or one
     while True:
         try:
-            training = _training(spec, inputs, compute, kept, report, stop or Unstopped(), model is not None)
-            if saved is not None:
-                training.restore(*saved)
-                saved = None  # gives its memory back
-            else:
-                training.progress = _fresh_progress(compute, splits)
+            training = make()
+            if splits or not _restore(training):
+                training.progress = _fresh_progress(training.compute, max(1, splits))
         except torch.OutOfMemoryError as error:  # often because of another process, so no result of this run
             raise TrainingError("out of GPU memory while loading the model; is another process on the GPU?") from error
         training.clock = started
         ending = _train(training)
         if ending is not None:
-            break
+            return training, ending
         if not alone:
             raise TrainingError("out of GPU memory beside other runs")
-        report(f"out of GPU memory with batches in {splits} parts")
-        saved, splits = None, splits * 2
-        kept.delete()
+        training.report(f"out of GPU memory with batches in {training.progress.splits} parts")
+        splits = 2 * training.progress.splits
+        training.checkpoints.delete()
         del training
         gc.collect()
         torch.cuda.empty_cache()
-    if model is not None and kept.best:
-        export_model(model, kept, inputs.backbone, spec)
-    kept.delete()
-    return _result(training, ending)
+
+
+def _restore(training: Training) -> bool:
+    """Continue from the newest resume point; return whether there is one."""
+    saved = training.checkpoints.latest()
+    if saved is not None:
+        training.restore(*saved)
+    return saved is not None
 
 
 def _train(training: Training) -> Ending | None:

@@ -94,10 +94,8 @@ def make_cache(folder: Path, backbone: Path, task: str, rows: list[dict[str, Any
     return TokenCache.open(folder / "texts.arrow", folder / "examples.arrow")
 
 
-@pytest.fixture(scope="session")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunInputs]:
-    """Inputs of both tasks for two backbones, "tiny" and "other"."""
-    root = tmp_path_factory.mktemp("training")
+def make_inputs(root: Path) -> dict[str, RunInputs]:
+    """Return inputs of both tasks for two backbones, "tiny" and "other", whose files lie under ``root``."""
     made = {}
     for name, layers, seed in (("tiny", 2, 0), ("other", 1, 1)):
         backbone = make_backbone(root / name, layers=layers, seed=seed)
@@ -112,24 +110,31 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunInputs]:
     return made
 
 
+def small_spec(architecture: str, values: Mapping[str, Any] | None = None, **fields: Any) -> RunSpec:
+    """Return a small run's specification from the values that differ from its defaults."""
+    base = {"max_length": 32, "head_hidden": 16, "learning_rate": 1e-3, "backbone": "tiny", **(values or {})}
+    parameters = TrialParameters(**base).model_dump()
+    objective = {1: {"criteria": "macro_f1", "evidence": "char_f1"}.get(architecture), 2: "mean_macro_f1_char_f1"}
+    defaults: dict[str, Any] = {
+        "seed": 7,
+        "epochs": 2,
+        "data_fraction": 1.0,
+        "rungs": (),
+        "objective": objective[len(ARCHITECTURE_TASKS[architecture])],
+        "early_stopping_patience": 0,
+        "runtime": RuntimeSettings(device="cpu"),
+    }
+    active = {name: parameters[name] for name in active_parameters(parameters, architecture)}
+    return RunSpec(architecture=architecture, parameters=active, **{**defaults, **fields})
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunInputs]:
+    """Inputs of both tasks for two backbones, "tiny" and "other"."""
+    return make_inputs(tmp_path_factory.mktemp("training"))
+
+
 @pytest.fixture(scope="session")
 def make_spec() -> Callable[..., RunSpec]:
-    """Return a function that makes a small run's specification from the values that differ from its defaults."""
-
-    def make(architecture: str, values: Mapping[str, Any] | None = None, **fields: Any) -> RunSpec:
-        base = {"max_length": 32, "head_hidden": 16, "learning_rate": 1e-3, "backbone": "tiny", **(values or {})}
-        parameters = TrialParameters(**base).model_dump()
-        objective = {1: {"criteria": "macro_f1", "evidence": "char_f1"}.get(architecture), 2: "mean_macro_f1_char_f1"}
-        defaults: dict[str, Any] = {
-            "seed": 7,
-            "epochs": 2,
-            "data_fraction": 1.0,
-            "rungs": (),
-            "objective": objective[len(ARCHITECTURE_TASKS[architecture])],
-            "early_stopping_patience": 0,
-            "runtime": RuntimeSettings(device="cpu"),
-        }
-        active = {name: parameters[name] for name in active_parameters(parameters, architecture)}
-        return RunSpec(architecture=architecture, parameters=active, **{**defaults, **fields})
-
-    return make
+    """Return :func:`small_spec`."""
+    return small_spec
