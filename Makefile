@@ -5,14 +5,17 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 CORES ?= all
 CONFIG ?=
+ARGS ?=
 INSTALLED := $(VENV)/.installed
-OVERLAY := $(if $(CONFIG),--configfile $(CONFIG))
+OVERLAY := $(foreach file,$(CONFIG),--configfile $(file)) $(ARGS)
+
+include makefiles/searches.mk
 
 .DEFAULT_GOAL := help
 .PHONY: help install run report dry-run test test-unit lint format generate clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## Make the virtual environment with the pinned packages
 
@@ -23,12 +26,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-run: $(INSTALLED)  ## Run the study (CONFIG=presets/x.yaml CORES=n) and write its HTML report
+run: $(INSTALLED)  ## Run the study (CONFIG="presets/x.yaml mine.yaml" CORES=n) and write its HTML report
 	$(BIN)/evidence-hpo run --cores $(CORES) $(OVERLAY)
 	$(BIN)/evidence-hpo report $(OVERLAY)
 
 dry-run: $(INSTALLED)  ## Show what would run
-	$(BIN)/snakemake --dry-run --quiet rules $(OVERLAY)
+	$(BIN)/snakemake --dry-run --quiet rules $(if $(CONFIG),--configfile $(CONFIG))
 
 report: $(INSTALLED)  ## Write results/report.html from the results that are there
 	$(BIN)/evidence-hpo report $(OVERLAY)

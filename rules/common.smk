@@ -19,7 +19,7 @@ set_job_environment(Path(workflow.basedir), study.configuration.training.checkpo
 
 wildcard_constraints:
     architecture="|".join(study.architectures),
-    stage="|".join(study.stages),
+    stage="|".join(study.stage_names),
     backbone="|".join(study.configuration.backbones),
     task="|".join(paths.TASKS),
     split="train|validation|test",

@@ -141,7 +141,9 @@ rule export_model:
         records=lambda wildcards: study.final_paths(
             paths.FINAL_RECORD, wildcards.architecture
         ),
-        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        manifests=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE_MANIFEST, wildcards.architecture
+        ),
         criteria=paths.CRITERIA,
         corpus=paths.CORPUS_REPORT,
         splits=paths.SPLITS,

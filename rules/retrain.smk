@@ -1,7 +1,8 @@
 rule select_configs:
     input:
         trials=lambda wildcards: paths.TRIALS.format(
-            architecture=wildcards.architecture, stage=study.last_stage
+            architecture=wildcards.architecture,
+            stage=study.last_stage(wildcards.architecture),
         ),
     output:
         selected=paths.SELECTED,
@@ -25,8 +26,12 @@ rule select_configs:
 rule retrain_config:
     input:
         selected=paths.SELECTED,
-        backbones=study.backbone_paths(paths.BACKBONE),
-        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        backbones=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE, wildcards.architecture
+        ),
+        manifests=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE_MANIFEST, wildcards.architecture
+        ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
         ),
@@ -83,8 +88,12 @@ rule choose_config:
 rule retrain_chosen:
     input:
         chosen=paths.CHOSEN,
-        backbones=study.backbone_paths(paths.BACKBONE),
-        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        backbones=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE, wildcards.architecture
+        ),
+        manifests=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE_MANIFEST, wildcards.architecture
+        ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
         ),

@@ -1,4 +1,9 @@
 rule define_space:
+    input:
+        # Only for the order: a stage with a space of its own does not depend on what the stage before found.
+        before=lambda wildcards: ancient(
+            study.earlier_summaries(wildcards.architecture, wildcards.stage)
+        ),
     output:
         space=paths.SPACE,
     log:
@@ -11,7 +16,9 @@ rule define_space:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda wildcards: study.configured_space(wildcards.stage),
+        settings=lambda wildcards: study.configured_space(
+            wildcards.architecture, wildcards.stage
+        ),
         parameters=study.fixed_parameters(),
         code=code_of("define_space"),
     message:
@@ -26,11 +33,11 @@ rule narrow_space:
     input:
         space=lambda wildcards: paths.SPACE.format(
             architecture=wildcards.architecture,
-            stage=study.stage_before(wildcards.stage),
+            stage=study.stage_before(wildcards.architecture, wildcards.stage),
         ),
         trials=lambda wildcards: paths.TRIALS.format(
             architecture=wildcards.architecture,
-            stage=study.stage_before(wildcards.stage),
+            stage=study.stage_before(wildcards.architecture, wildcards.stage),
         ),
     output:
         space=paths.SPACE,
@@ -44,7 +51,9 @@ rule narrow_space:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=lambda wildcards: study.narrowing_settings(wildcards.stage),
+        settings=lambda wildcards: study.narrowing_settings(
+            wildcards.architecture, wildcards.stage
+        ),
         code=code_of("narrow_space"),
     message:
         "{wildcards.architecture}, {wildcards.stage}: narrowing the search space"
@@ -90,8 +99,12 @@ rule propose_trials:
 rule run_trials:
     input:
         proposals=paths.PROPOSALS,
-        backbones=study.backbone_paths(paths.BACKBONE),
-        manifests=study.backbone_paths(paths.BACKBONE_MANIFEST),
+        backbones=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE, wildcards.architecture
+        ),
+        manifests=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE_MANIFEST, wildcards.architecture
+        ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
         ),
@@ -112,8 +125,8 @@ rule run_trials:
         runtime=240,
     params:
         trials_per_gpu=study.trials_per_gpu,
-        shards=lambda wildcards: study.stages[wildcards.stage].shards_of(
-            int(wildcards.round)
+        shards=lambda wildcards: study.shards(
+            wildcards.architecture, wildcards.stage, int(wildcards.round)
         ),
         code=code_of("run_trials"),
     message:
@@ -128,7 +141,9 @@ rule run_trials:
 rule collect_trials:
     input:
         shards=lambda wildcards: study.shard_paths(
-            wildcards.architecture, wildcards.stage, study.rounds(wildcards.stage)
+            wildcards.architecture,
+            wildcards.stage,
+            study.rounds(wildcards.architecture, wildcards.stage),
         ),
         previous=lambda wildcards: study.previous_trials(
             wildcards.architecture, wildcards.stage, 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
 
 from evidence_hpo import paths
 from evidence_hpo.config.configuration import Configuration
@@ -36,50 +35,47 @@ class StudyGraph:
         """Architectures of the study."""
         return tuple(self.configuration.study.architectures)
 
-    @cached_property
-    def stages(self) -> dict[str, StageSettings]:
-        """Stages by name, in order."""
-        return {stage.name: stage for stage in self.configuration.search.stages}
+    def stages_of(self, architecture: str) -> dict[str, StageSettings]:
+        """Return the stages of an architecture by name, in order."""
+        return {stage.name: stage for stage in self.configuration.search.stages_for(architecture)}
 
-    def stage_before(self, stage: str) -> str | None:
+    @cached_property
+    def stage_names(self) -> list[str]:
+        """Names of the stages of all architectures."""
+        return list(dict.fromkeys(stage for name in self.architectures for stage in self.stages_of(name)))
+
+    def stage_before(self, architecture: str, stage: str) -> str | None:
         """Return the name of the stage before, or None for the first."""
-        names = list(self.stages)
+        names = list(self.stages_of(architecture))
         position = names.index(stage)
         return names[position - 1] if position else None
 
     def stage_pattern(self, *, narrowed: bool) -> str:
         """Return a pattern of the stages whose space is narrowed, or of those that name one."""
-        names = [name for name, stage in self.stages.items() if (stage.space is None) == narrowed]
-        return "|".join(names) or "(?!)"
+        stages = [stage for name in self.architectures for stage in self.stages_of(name).values()]
+        names = [stage.name for stage in stages if (stage.space is None) == narrowed]
+        return "|".join(dict.fromkeys(names)) or "(?!)"
 
-    @property
-    def last_stage(self) -> str:
-        """Name of the last stage, whose best trials are retrained."""
-        return list(self.stages)[-1]
+    def last_stage(self, architecture: str) -> str:
+        """Return the name of the last stage, whose best trials are retrained."""
+        return list(self.stages_of(architecture))[-1]
 
     def tasks(self, architecture: str) -> tuple[str, ...]:
         """Return the tasks that an architecture is trained on."""
         return (architecture,) if architecture in TASKS else TASKS
 
-    def backbones(self, stages: Iterable[str] | None = None) -> list[str]:
-        """Return the encoders that the given stages (default: all) may use, sorted."""
+    def backbones(self, architecture: str) -> list[str]:
+        """Return the encoders that the search of an architecture may use, sorted."""
         names: set[str] = set()
-        for stage in self.stages if stages is None else stages:
-            entry = self._own_space(stage).get("backbone")
+        for stage in self.stages_of(architecture).values():
+            if stage.space is None:
+                continue
+            entry = self.configuration.spaces[stage.space].root.get("backbone")
             if isinstance(entry, Choices):
                 names.update(map(str, entry.choices))
             else:
                 names.add(self.configuration.training.parameters.backbone)
         return sorted(names)
-
-    def _own_space(self, stage: str) -> dict[str, Any]:
-        """Return the configured space a stage's own space derives from."""
-        names = list(self.stages)
-        for name in reversed(names[: names.index(stage) + 1]):
-            space = self.stages[name].space
-            if space is not None:
-                return self.configuration.spaces[space].root
-        raise AssertionError("the first stage names a space")
 
     # --- data and tokens ---------------------------------------------------------------------------------------
 
@@ -128,54 +124,62 @@ class StudyGraph:
         """Return the token caches of an architecture's tasks, for all encoders that its search may use."""
         return [
             pattern.format(backbone=backbone, task=task, split=split)
-            for backbone in self.backbones()
+            for backbone in self.backbones(architecture)
             for task in self.tasks(architecture)
             for split in splits
         ]
 
-    def backbone_paths(self, pattern: str) -> list[str]:
-        """Return one path for each encoder of the study."""
-        return [pattern.format(backbone=backbone) for backbone in self.backbones()]
+    def backbone_paths(self, pattern: str, architecture: str) -> list[str]:
+        """Return one path for each encoder that the search of an architecture may use."""
+        return [pattern.format(backbone=backbone) for backbone in self.backbones(architecture)]
 
     # --- search ------------------------------------------------------------------------------------------------
 
-    def rounds(self, stage: str) -> range:
+    def rounds(self, architecture: str, stage: str) -> range:
         """Return the numbers of the rounds of a stage."""
-        return range(len(self.stages[stage].round_sizes))
+        return range(len(self.stages_of(architecture)[stage].round_sizes))
+
+    def shards(self, architecture: str, stage: str, round_: int) -> int:
+        """Return into how many shards a round is divided."""
+        return self.stages_of(architecture)[stage].shards_of(round_)
 
     def shard_paths(self, architecture: str, stage: str, rounds: Iterable[int]) -> list[str]:
         """Return the shard files of the given rounds, in canonical order."""
-        settings = self.stages[stage]
         return [
             paths.SHARD.format(architecture=architecture, stage=stage, round=round_, shard=shard)
             for round_ in rounds
-            for shard in range(settings.shards_of(round_))
+            for shard in range(self.shards(architecture, stage, round_))
         ]
 
     def finished_shards(self, architecture: str, stage: str, round_: int) -> list[str]:
         """Return the shard files that a round's proposals are made from: all rounds but the last `lag` ones."""
-        return self.shard_paths(architecture, stage, range(self._visible(stage, round_)))
+        return self.shard_paths(architecture, stage, range(self._visible(architecture, stage, round_)))
 
     def pending_proposals(self, architecture: str, stage: str, round_: int) -> list[str]:
         """Return the proposals that are made but not waited for."""
         return [
             paths.PROPOSALS.format(architecture=architecture, stage=stage, round=other)
-            for other in range(self._visible(stage, round_), round_)
+            for other in range(self._visible(architecture, stage, round_), round_)
         ]
 
-    def _visible(self, stage: str, round_: int) -> int:
-        return max(0, round_ - self.stages[stage].lag)
+    def _visible(self, architecture: str, stage: str, round_: int) -> int:
+        return max(0, round_ - self.stages_of(architecture)[stage].lag)
 
     def previous_trials(self, architecture: str, stage: str, round_: int) -> list[str]:
         """Return the trials whose best a narrowed stage re-runs in its round 0."""
-        before = self.stage_before(stage)
-        if round_ > 0 or self.stages[stage].space is not None or before is None:
+        before = self.stage_before(architecture, stage)
+        if round_ > 0 or self.stages_of(architecture)[stage].space is not None or before is None:
             return []
         return [paths.TRIALS.format(architecture=architecture, stage=before)]
 
-    def configured_space(self, stage: str) -> str:
+    def earlier_summaries(self, architecture: str, stage: str) -> list[str]:
+        """Return the summary that a stage with a space of its own waits for: of the stage before, all trials made."""
+        before = self.stage_before(architecture, stage)
+        return [paths.STAGE_SUMMARY.format(architecture=architecture, stage=before)] if before else []
+
+    def configured_space(self, architecture: str, stage: str) -> str:
         """Return the space that a stage names."""
-        space = self.stages[stage].space
+        space = self.stages_of(architecture)[stage].space
         assert space is not None
         return self.configuration.spaces[space].model_dump_json()
 
@@ -183,9 +187,9 @@ class StudyGraph:
         """Return the values of the parameters that are not searched."""
         return self.configuration.training.parameters.model_dump_json()
 
-    def narrowing_settings(self, stage: str) -> str:
+    def narrowing_settings(self, architecture: str, stage: str) -> str:
         """Return how a stage's space is narrowed."""
-        return self.stages[stage].narrowing.model_dump_json()
+        return self.stages_of(architecture)[stage].narrowing.model_dump_json()
 
     def proposal_settings(self, architecture: str, stage: str, round_: int) -> str:
         """Return the settings of one round."""
@@ -223,7 +227,7 @@ class StudyGraph:
 
     def stage_paths(self, pattern: str, architecture: str) -> list[str]:
         """Return one path for each stage, in order."""
-        return [pattern.format(architecture=architecture, stage=stage) for stage in self.stages]
+        return [pattern.format(architecture=architecture, stage=stage) for stage in self.stages_of(architecture)]
 
     def all_stage_paths(self, pattern: str) -> list[str]:
         """Return one path for each stage of each architecture."""

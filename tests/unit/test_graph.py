@@ -81,4 +81,4 @@ def test_caches_are_made_for_the_encoders_that_a_search_may_use(searched: bool) 
     hub = {"source": "hub", "model": "bert-base-uncased"}
     spaces = {"sample": {"backbone": {"choices": ["small", "big"]}}} if searched else {}
     study = StudyGraph(configured(backbones={"big": hub, "unused": hub}, spaces=spaces))
-    assert study.backbones() == (["big", "small"] if searched else ["small"])
+    assert study.backbones("criteria") == (["big", "small"] if searched else ["small"])

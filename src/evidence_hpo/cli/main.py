@@ -10,9 +10,12 @@ from typing import Annotated
 
 import typer
 
+from evidence_hpo.cli.budget import run_within, seconds_of
 from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
+from evidence_hpo.config.overrides import parse_overrides
 from evidence_hpo.errors import EvidenceHpoError
+from evidence_hpo.files import canonical_json
 
 __all__ = ["app", "main"]
 
@@ -25,11 +28,25 @@ Overlays = Annotated[
     typer.Option("--configfile", help="Overlay on workflow_config.yaml, as presets/smoke.yaml; may be repeated."),
 ]
 Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="One value, as search.stages.stage1.trials=20; may be repeated."),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(help="Time after which training stops at the end of its epoch: seconds, or 90m, 12h, 7d."),
+]
 Targets = Annotated[list[str] | None, typer.Argument(help="Files to make; default: the whole study.")]
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-def run(targets: Targets = None, configfile: Overlays = None, cores: Cores = "all") -> None:
+def run(
+    targets: Targets = None,
+    configfile: Overlays = None,
+    override: Overrides = None,
+    cores: Cores = "all",
+    time_budget: Budget = None,
+) -> None:
     """Run the study, or continue it after any interruption.
 
     Clears a stale lock that a killed run left behind, if no live run holds this folder. Options that are not listed
@@ -37,21 +54,28 @@ def run(targets: Targets = None, configfile: Overlays = None, cores: Cores = "al
 
     Example: evidence-hpo run --configfile presets/smoke.yaml --cores 2
     """
-    _check(configfile)
+    seconds = seconds_of(time_budget) if time_budget else None
+    _check(configfile, override)
     claim_folder(Path.cwd())
-    command = [*_snakemake(), *(targets or []), "--cores", cores, *_overlays(configfile)]
+    command = [*_snakemake(), *(targets or []), "--cores", cores, *_settings(configfile, override)]
+    if seconds is not None:
+        raise typer.Exit(run_within(command, seconds))
     # Replaces this process: the folder's claim is held exactly as long as Snakemake lives, and signals reach it.
     os.execv(command[0], command)
 
 
 @app.command()
-def report(configfile: Overlays = None, output: Annotated[Path, typer.Option(help="HTML file.")] = REPORT) -> None:
+def report(
+    configfile: Overlays = None,
+    override: Overrides = None,
+    output: Annotated[Path, typer.Option(help="HTML file.")] = REPORT,
+) -> None:
     """Write the HTML report of a finished study.
 
     Example: evidence-hpo report --output results/report.html
     """
-    _check(configfile)
-    command = [*_snakemake(), "--report", str(output), "--quiet", "all", *_overlays(configfile)]
+    _check(configfile, override)
+    command = [*_snakemake(), "--report", str(output), "--quiet", "all", *_settings(configfile, override)]
     # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
@@ -59,24 +83,27 @@ def report(configfile: Overlays = None, output: Annotated[Path, typer.Option(hel
 
 
 @app.command()
-def check(configfile: Overlays = None) -> None:
+def check(configfile: Overlays = None, override: Overrides = None) -> None:
     """Check the configuration and say what is wrong, without starting anything.
 
-    Example: evidence-hpo check --configfile presets/redsm5.yaml
+    Example: evidence-hpo check --configfile presets/redsm5.yaml --override search.stages.stage1.trials=200
     """
-    _check(configfile)
+    _check(configfile, override)
     typer.echo("configuration: no problem found")
 
 
-def _check(configfile: list[Path] | None) -> None:
+def _check(configfile: list[Path] | None, override: list[str] | None) -> None:
     raw = read_yaml(workflow_folder() / "workflow_config.yaml")
     for overlay in configfile or []:
         raw = merge(raw, read_yaml(overlay))
-    load_configuration(raw, Path.cwd())
+    load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), Path.cwd())
 
 
-def _overlays(configfile: list[Path] | None) -> list[str]:
-    return ["--configfile", *map(str, configfile)] if configfile else []
+def _settings(configfile: list[Path] | None, override: list[str] | None) -> list[str]:
+    """Return Snakemake's arguments for the overlays and the overrides."""
+    overlays = ["--configfile", *map(str, configfile)] if configfile else []
+    values = parse_overrides(override or [])
+    return [*overlays, *(["--config", f"overrides={canonical_json(values)}"] if values else [])]
 
 
 def _snakemake() -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from evidence_hpo.config.backbones import BackboneSettings, ScratchBackbone
@@ -29,6 +31,13 @@ class Configuration(Section):
     search: SearchSettings = Field(description="The stages of the search.")
     retrain: RetrainSettings = Field(RetrainSettings(), description="The final choice under noise.")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="The one look at the test split.")
+    overrides: dict[str, Any] = Field(
+        {},
+        description=(
+            "Single values by their dotted keys, laid over everything above; an item of a list is named by its name or "
+            "position, as search.stages.stage1.trials: 20."
+        ),
+    )
 
 
 def default_configuration() -> Configuration:

@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 
 from evidence_hpo.config.backbones import KNOWN_MODELS, FolderBackbone, HubBackbone, ScratchBackbone
 from evidence_hpo.config.configuration import Configuration, default_configuration
+from evidence_hpo.config.known_spaces import KNOWN_SPACES, SPACE_MEANINGS
+from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
 from evidence_hpo.files import write_text
@@ -118,10 +120,17 @@ def render_reference() -> str:
             lines += _known_models()
         elif name == "spaces":
             lines += _space_help()
+        elif name == "overrides":
+            lines += ["On the command line: `evidence-hpo run --override search.stages.stage1.trials=20`."]
         else:
             lines += _table(type(value), value, f"{name}.")
         if name == "search":
-            lines += ["", "Each entry of `search.stages`:", "", *_table(StageSettings, None, "")]
+            lines += [
+                "",
+                "Each entry of `search.stages` and of a list in `search.stages_of`:",
+                "",
+                *_table(StageSettings, None, ""),
+            ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -143,7 +152,32 @@ def _space_help() -> list[str]:
         "- `{choices: [cls, mean]}`: a list of values.",
         "",
         "A parameter that acts on nothing (for the architectures and the other values of the space) is refused.",
+        "",
+        "These spaces can be named by a stage without an entry; an entry of the same name replaces one whole, and",
+        "`overrides` changes single values, as `spaces.classifier.learning_rate.low: 1.0e-5`. What cannot act on an",
+        "architecture is left out there, and its `space.json` says so.",
+        "",
+        "| parameter | " + " | ".join(f"`{name}`" for name in KNOWN_SPACES) + " |",
+        "|---" * (len(KNOWN_SPACES) + 1) + "|",
+        *_known_space_rows(),
+        "",
+        *(f"- `{name}`: {meaning}." for name, meaning in SPACE_MEANINGS.items()),
     ]
+
+
+def _known_space_rows() -> Iterator[str]:
+    for parameter in TrialParameters.model_fields:
+        cells = [_extent(space.get(parameter)) for space in KNOWN_SPACES.values()]
+        if any(cells):
+            yield f"| `{parameter}` | " + " | ".join(cells) + " |"
+
+
+def _extent(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return ""
+    if "choices" in entry:
+        return ", ".join(map(str, entry["choices"]))
+    return f"{entry['low']:g} to {entry['high']:g}{', log' if entry.get('log') else ''}"
 
 
 def _table(model: type[BaseModel], value: BaseModel | None, prefix: str) -> list[str]:

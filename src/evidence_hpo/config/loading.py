@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import copy
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -13,6 +14,8 @@ from evidence_hpo.config.backbones import KNOWN_MODELS, HubBackbone
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.encoder_limits import encoder_problems
+from evidence_hpo.config.known_spaces import KNOWN_SPACES
+from evidence_hpo.config.overrides import apply_overrides
 from evidence_hpo.config.parameters import (
     EFFECTIVE_BATCH_SIZES,
     active_parameters,
@@ -20,6 +23,7 @@ from evidence_hpo.config.parameters import (
     parameter_names,
     resolved_accumulation,
 )
+from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.errors import ConfigurationError
 
@@ -70,8 +74,9 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     Raises:
         ConfigurationError: One line per problem: key, value, what is allowed.
     """
+    raw = apply_overrides(_with_known_spaces(raw))
     try:
-        configuration = Configuration.model_validate(dict(raw))
+        configuration = Configuration.model_validate(raw)
     except ValidationError as error:
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
     configuration = _with_known_models(configuration)
@@ -81,6 +86,38 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     if problems:
         raise ConfigurationError(_report(problems))
     return configuration
+
+
+def _with_known_spaces(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the known spaces that a stage or an override names an entry, so that overrides can reach into them."""
+    named = {*_values_of("space", raw.get("search")), *_overridden_spaces(raw.get("overrides"))}
+    spaces = raw.get("spaces")
+    own = dict(spaces) if isinstance(spaces, Mapping) else {}
+    added = {name: copy.deepcopy(space) for name, space in KNOWN_SPACES.items() if name in named and name not in own}
+    return {**raw, "spaces": {**own, **added}} if added else dict(raw)
+
+
+def _values_of(key: str, value: Any) -> Iterable[Any]:
+    """Yield the texts under ``key`` at any depth of an unchecked value."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get(key), str):
+            yield value[key]
+        for inner in value.values():
+            yield from _values_of(key, inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _values_of(key, inner)
+
+
+def _overridden_spaces(overrides: Any) -> Iterable[Any]:
+    for key, value in overrides.items() if isinstance(overrides, Mapping) else ():
+        parts = str(key).split(".")
+        if parts[0] == "spaces" and len(parts) > 1:
+            yield parts[1]
+        elif parts[-1] == "space" and isinstance(value, str):
+            yield value
+        else:
+            yield from _values_of("space", value)
 
 
 def _with_known_models(configuration: Configuration) -> Configuration:
@@ -156,21 +193,45 @@ def _descend(annotation: Any, part: str) -> list[Any]:
 
 def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
     yield from _backbone_problems(configuration)
-    for number, stage in enumerate(configuration.search.stages):
-        key = f"search.stages.{stage.name}"
-        if stage.space is not None and stage.space not in configuration.spaces:
-            yield f"{key}.space: '{stage.space}' is not in spaces{suggestion(stage.space, configuration.spaces)}"
-        before = configuration.search.stages[number - 1] if number else None
-        if stage.space is None and before is not None and stage.first_round > before.trials:
-            yield (
-                f"{key}.first_round: {stage.first_round} trials are re-run from {before.name}, "
-                f"which has only {before.trials}"
-            )
+    yield from _stage_problems(configuration)
     for name, space in configuration.spaces.items():
         yield from _space_problems(configuration, name, space)
-    last = configuration.search.stages[-1]
-    if configuration.retrain.top_k > last.trials:
-        yield f"retrain.top_k: {configuration.retrain.top_k} is more than the {last.trials} trials of {last.name}"
+
+
+def _stage_problems(configuration: Configuration) -> Iterable[str]:
+    search = configuration.search
+    narrowed: dict[str, set[bool]] = {}
+    for architecture in configuration.study.architectures:
+        section = f"search.stages_of.{architecture}" if architecture in search.stages_of else "search.stages"
+        stages = search.stages_for(architecture)
+        for number, stage in enumerate(stages):
+            yield from _one_stage_problems(configuration, f"{section}.{stage.name}", stages[:number], stage)
+            narrowed.setdefault(stage.name, set()).add(stage.space is None)
+        last = stages[-1]
+        if configuration.retrain.top_k > last.trials:
+            yield f"retrain.top_k: {configuration.retrain.top_k} is more than the {last.trials} trials of {last.name}"
+    for name, kinds in narrowed.items():
+        if len(kinds) > 1:
+            yield (
+                f"search.stages_of: stage {name} names a space for one architecture and is narrowed for another; give "
+                "the two different names"
+            )
+
+
+def _one_stage_problems(
+    configuration: Configuration, key: str, earlier: Sequence[StageSettings], stage: StageSettings
+) -> Iterable[str]:
+    if stage.space is not None and stage.space not in configuration.spaces:
+        yield f"{key}.space: '{stage.space}' is not in spaces{suggestion(stage.space, _known_spaces(configuration))}"
+    if stage.space is None and earlier and (stage.first_round or 0) > earlier[-1].trials:
+        yield (
+            f"{key}.first_round: {stage.first_round} trials are re-run from {earlier[-1].name}, "
+            f"which has only {earlier[-1].trials}"
+        )
+
+
+def _known_spaces(configuration: Configuration) -> set[str]:
+    return {*configuration.spaces, *KNOWN_SPACES}
 
 
 def _backbone_problems(configuration: Configuration) -> Iterable[str]:
@@ -189,9 +250,10 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
             if choice not in known:
                 yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, nameable)}"
     everywhere = all(
-        "backbone" in configuration.spaces[s.space].root
-        for s in configuration.search.stages
-        if s.space in configuration.spaces
+        "backbone" in configuration.spaces[stage.space].root
+        for architecture in configuration.study.architectures
+        for stage in configuration.search.stages_for(architecture)
+        if stage.space in configuration.spaces
     )
     if fixed.backbone not in known and not everywhere:
         yield (
@@ -204,7 +266,9 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
     architectures = configuration.study.architectures
     fixed = configuration.training.parameters.model_dump()
     for parameter in space.root:
-        if not any(parameter in parameter_names(architecture) for architecture in architectures):
+        # A known space is made for all architectures: what cannot act on one is left out there, with a note.
+        acts = any(parameter in parameter_names(architecture) for architecture in architectures)
+        if not acts and name not in KNOWN_SPACES:
             yield f"spaces.{name}.{parameter}: acts on none of the architectures {', '.join(architectures)}"
         for other, needed in parameter_conditions(parameter).items():
             if not set(_possible_values(space, other, fixed[other])) & set(needed):

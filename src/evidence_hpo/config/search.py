@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from evidence_hpo.config.base import Identifier, Section, suggestion
 from evidence_hpo.config.metrics import objective_metrics
+from evidence_hpo.config.parameters import ArchitectureName
 
 __all__ = ["NarrowingSettings", "ObjectiveSettings", "PrunerSettings", "SearchSettings", "StageSettings"]
+
+
+_SOBOL, _SOBOL_TRIALS, _SOBOL_ROUNDS, _SOBOL_ROUND = 64, 350, 2, 143
+_RERUNS, _RERUN_TRIALS, _RERUN_ROUNDS, _RERUN_ROUND = 8, 150, 9, 16
+_STARTUP = 10
+"""The default plan, by measurement (docs/reference/measurements.md): 350 = 64 Sobol points + 2 x 143; 150 = 8 trials
+again + 9 rounds of at most 16; TPE needs ten finished trials."""
 
 
 class PrunerSettings(Section):
@@ -23,16 +32,32 @@ class PrunerSettings(Section):
         ),
     )
     eta: int = Field(3, ge=2, le=10, description="Reduction factor of successive halving.")
-    rungs: tuple[float, ...] = Field((1.0,), description="Epochs (fractions allowed) at which a trial is compared.")
+    rungs: tuple[float, ...] | None = Field(
+        None,
+        description=(
+            "Epochs (fractions allowed) at which a trial is compared; null: 1, eta, eta squared and so on below the "
+            "stage's epochs, and 0.5 where there are at most two."
+        ),
+    )
     minimum_trials: int = Field(
         5, ge=1, description="Finished trials that a threshold needs; with fewer, nothing is pruned."
     )
 
     @model_validator(mode="after")
     def _rungs(self) -> PrunerSettings:
-        if any(rung <= 0 for rung in self.rungs) or list(self.rungs) != sorted(set(self.rungs)):
-            raise ValueError(f"rungs {list(self.rungs)} must be positive and increase")
+        rungs = list(self.rungs or ())
+        if any(rung <= 0 for rung in rungs) or rungs != sorted(set(rungs)):
+            raise ValueError(f"rungs {rungs} must be positive and increase")
         return self
+
+    def rungs_within(self, epochs: int) -> tuple[float, ...]:
+        """Return the rungs of a trial of ``epochs`` epochs, in order."""
+        if self.kind == "none":
+            return ()
+        if self.rungs is not None:
+            return self.rungs
+        powers = [float(self.eta**power) for power in range(epochs) if self.eta**power < epochs]
+        return (*((0.5,) if epochs <= 2 else ()), *powers)
 
 
 class NarrowingSettings(Section):
@@ -61,8 +86,22 @@ class StageSettings(Section):
 
     name: Identifier = Field(description="Name; a folder of the results.")
     trials: int = Field(ge=1, le=100000, description="Number of trials.")
-    first_round: int = Field(ge=1, description="Trials of round 0: Sobol points, or the best of the stage before.")
-    round_size: int = Field(ge=1, description="Trials of each later round; the last may be smaller.")
+    first_round: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Trials of round 0: Sobol points, or the best of the stage before. null: by the default plan, 64 of 350 "
+            "Sobol points (at least 10), or 8 of 150 trials run again."
+        ),
+    )
+    round_size: int | None = Field(
+        None,
+        ge=1,
+        description=(
+            "Trials of each later round; the last may be smaller. null: by the default plan, two equal rounds of at "
+            "most 143 after Sobol points, or nine of at most 16 after trials that were run again."
+        ),
+    )
     lag: int = Field(
         0, ge=0, le=10, description="Rounds that a proposal does not wait for: 0 waits for all earlier ones."
     )
@@ -76,23 +115,32 @@ class StageSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> StageSettings:
-        if self.first_round > self.trials:
+        if self.first_round is not None and self.first_round > self.trials:
             raise ValueError(f"first_round {self.first_round} is more than trials {self.trials}")
-        if self.pruner.kind != "none":
-            late = [rung for rung in self.pruner.rungs if rung >= self.epochs]
-            if late:
-                raise ValueError(f"pruner.rungs: {late[0]:g} is not below epochs {self.epochs}")
+        late = [rung for rung in self.pruner.rungs_within(self.epochs) if rung >= self.epochs]
+        if late:
+            raise ValueError(f"pruner.rungs: {late[0]:g} is not below epochs {self.epochs}")
         return self
 
     @property
     def round_sizes(self) -> list[int]:
         """Number of trials of each round."""
-        sizes = [self.first_round]
-        remaining = self.trials - self.first_round
+        first = self.first_round or self._planned_first_round()
+        sizes, remaining = [first], self.trials - first
+        size = self.round_size or self._planned_round_size(remaining)
         while remaining > 0:
-            sizes.append(min(self.round_size, remaining))
+            sizes.append(min(size, remaining))
             remaining -= sizes[-1]
         return sizes
+
+    def _planned_first_round(self) -> int:
+        if self.space is None:
+            return max(1, min(_RERUNS, round(self.trials * _RERUNS / _RERUN_TRIALS)))
+        return min(self.trials, _SOBOL, max(_STARTUP, round(self.trials * _SOBOL / _SOBOL_TRIALS)))
+
+    def _planned_round_size(self, trials: int) -> int:
+        rounds, largest = (_RERUN_ROUNDS, _RERUN_ROUND) if self.space is None else (_SOBOL_ROUNDS, _SOBOL_ROUND)
+        return max(1, math.ceil(trials / max(rounds, math.ceil(trials / largest))))
 
     def shards_of(self, round_: int) -> int:
         """Number of shards of a round: never more than it has trials."""
@@ -127,6 +175,10 @@ class SearchSettings(Section):
 
     objective: ObjectiveSettings = Field(ObjectiveSettings(), description="What is maximised.")
     stages: tuple[StageSettings, ...] = Field(min_length=1, description="The stages, in order.")
+    stages_of: dict[ArchitectureName, Annotated[tuple[StageSettings, ...], Field(min_length=1)]] = Field(
+        {}, description="Stages of an architecture whose search differs: its own whole list instead of `stages`."
+    )
+    skip: tuple[Identifier, ...] = Field((), description="Names of stages that are left out.")
     trials_per_gpu: int = Field(
         1,
         ge=1,
@@ -139,11 +191,33 @@ class SearchSettings(Section):
 
     @model_validator(mode="after")
     def _check(self) -> SearchSettings:
-        names = [stage.name for stage in self.stages]
-        if len(set(names)) != len(names):
-            raise ValueError(f"two stages have the same name: {', '.join(names)}")
-        if set(names) & {"retrain", "evaluation"}:
-            raise ValueError("a stage cannot be named retrain or evaluation: these folders are taken")
-        if self.stages[0].space is None:
-            raise ValueError(f"stage {names[0]}: the first stage has no stage before it to narrow from; name a space")
+        known = {stage.name for stages in (self.stages, *self.stages_of.values()) for stage in stages}
+        for name in self.skip:
+            if name not in known:
+                raise ValueError(f"skip: '{name}' is no stage{suggestion(name, known)}")
+        _check_stages(self._kept(self.stages))
+        for architecture, stages in self.stages_of.items():
+            _check_stages(self._kept(stages), f"stages_of.{architecture}: ")
         return self
+
+    def _kept(self, stages: tuple[StageSettings, ...]) -> tuple[StageSettings, ...]:
+        return tuple(stage for stage in stages if stage.name not in self.skip)
+
+    def stages_for(self, architecture: str) -> tuple[StageSettings, ...]:
+        """Return the stages of an architecture, in order."""
+        own = {str(name): stages for name, stages in self.stages_of.items()}
+        return self._kept(own.get(architecture, self.stages))
+
+
+def _check_stages(stages: tuple[StageSettings, ...], where: str = "") -> None:
+    if not stages:
+        raise ValueError(f"{where}every stage is skipped; leave one")
+    names = [stage.name for stage in stages]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{where}two stages have the same name: {', '.join(names)}")
+    if set(names) & {"retrain", "evaluation"}:
+        raise ValueError(f"{where}a stage cannot be named retrain or evaluation: these folders are taken")
+    if stages[0].space is None:
+        raise ValueError(
+            f"{where}stage {names[0]}: the first stage has no stage before it to narrow from; name a space"
+        )

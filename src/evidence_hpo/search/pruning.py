@@ -22,9 +22,8 @@ def rung_thresholds(pruner: PrunerSettings, finished: Sequence[TrialRecord]) -> 
     ASHA, Li et al. 2020, on a frozen set). Median: their median. A rung that fewer than ``minimum_trials`` trials
     have reached has the threshold None: nothing is pruned there.
     """
-    if pruner.kind == "none":
-        return ()
-    return tuple(RungThreshold(epoch=rung, threshold=_threshold(pruner, rung, finished)) for rung in pruner.rungs)
+    rungs = () if pruner.kind == "none" else pruner.rungs or ()
+    return tuple(RungThreshold(epoch=rung, threshold=_threshold(pruner, rung, finished)) for rung in rungs)
 
 
 def _threshold(pruner: PrunerSettings, rung: float, finished: Sequence[TrialRecord]) -> float | None:

@@ -46,7 +46,7 @@ class ProposalSettings(Section):
         round_: int,
     ) -> ProposalSettings:
         """Return the settings of one round, cut from the sections of the configuration."""
-        settings = next(one for one in search.stages if one.name == stage)
+        settings = next(one for one in search.stages_for(architecture) if one.name == stage)
         sizes = settings.round_sizes
         return cls(
             study=study.name,
@@ -58,7 +58,7 @@ class ProposalSettings(Section):
             count=sizes[round_],
             first="sobol" if settings.space is not None else "rerun",
             sampler=settings.sampler,
-            pruner=settings.pruner,
+            pruner=settings.pruner.model_copy(update={"rungs": settings.pruner.rungs_within(settings.epochs)}),
             epochs=settings.epochs,
             data_fraction=settings.data_fraction,
             objective=search.objective.of(architecture),

@@ -11,6 +11,7 @@ from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.dag import by_rule, by_stage, draw_graph, fold_graph, read_job_graph
 from evidence_hpo.errors import TrainingError
 from evidence_hpo.files import canonical_json
+from evidence_hpo.graph import StudyGraph
 from evidence_hpo.step import run_step
 
 
@@ -18,8 +19,11 @@ def draw_dag(settings: Configuration, snakefile: Path, rulegraph: Path, dag: Pat
     """Ask Snakemake for the job graph of the configuration and draw it, by rule and by stage."""
     graph = read_job_graph(_job_graph(settings, snakefile))
     draw_graph(fold_graph(graph, by_rule(graph)), rulegraph, "Rules and what they depend on")
-    stages = [stage.name for stage in settings.search.stages]
-    draw_graph(fold_graph(graph, by_stage(graph, stages)), dag, "Jobs, folded by architecture and stage")
+    draw_graph(
+        fold_graph(graph, by_stage(graph, StudyGraph(settings).stage_names)),
+        dag,
+        "Jobs, folded by architecture and stage",
+    )
 
 
 def _job_graph(settings: Configuration, snakefile: Path) -> str:

@@ -42,8 +42,8 @@ def test_no_rule_that_trains_depends_on_the_settings() -> None:
     changed = before.model_copy(update={"training": before.training.model_copy(update={"checkpoints": checkpoints})})
     graphs = [StudyGraph(configuration) for configuration in (before, changed)]
     for architecture in graphs[0].architectures:
-        for stage in graphs[0].stages:
-            for round_ in graphs[0].rounds(stage):
+        for stage in graphs[0].stages_of(architecture):
+            for round_ in graphs[0].rounds(architecture, stage):
                 first, second = (graph.proposal_settings(architecture, stage, round_) for graph in graphs)
                 assert first == second
     assert graphs[0].retrain_settings() == graphs[1].retrain_settings()

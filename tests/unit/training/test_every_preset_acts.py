@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from evidence_hpo.config.configuration import default_configuration
+from evidence_hpo.config.known_spaces import KNOWN_SPACES
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
 from evidence_hpo.config.parameters import TrialParameters, parameter_conditions
 from evidence_hpo.files import canonical_json
@@ -44,21 +45,32 @@ class Case:
 def _cases() -> list[Case]:
     overlays: dict[str, dict[str, Any]] = {"default": {}}
     overlays |= {path.stem: read_yaml(path) for path in sorted((ROOT / "presets").glob("*.yaml"))}
-    cases = []
+    overlays |= {name: _with_space(name) for name in KNOWN_SPACES}
+    cases: dict[tuple[str, str], Case] = {}
     for preset, overlay in overlays.items():
         study = load_configuration(merge(default_configuration().model_dump(mode="json"), overlay))
-        for name in dict.fromkeys(stage.space for stage in study.search.stages if stage.space):
-            for architecture in study.study.architectures:
+        for architecture in study.study.architectures:
+            stages = study.search.stages_for(architecture)
+            for name in dict.fromkeys(stage.space for stage in stages if stage.space):
                 fixed = study.training.parameters
                 space = concrete_space(study.spaces[name], fixed, architecture, "stage1")
-                cases.append(Case(f"{preset}-{name}-{architecture}", fixed, space))
-    return cases
+                cases.setdefault((name, architecture), Case(f"{preset}-{name}-{architecture}", fixed, space))
+    return list(cases.values())
+
+
+def _with_space(name: str) -> dict[str, Any]:
+    """Return an overlay that searches a known space with every architecture."""
+    stage = {"name": "stage1", "space": name, "trials": 5, "epochs": 2}
+    search, architectures = {"stages": [stage]}, ["criteria", "evidence", "share", "joint"]
+    return {"study": {"architectures": architectures}, "search": search, "retrain": {"top_k": 1}}
 
 
 CASES = _cases()
 
 
 def _values(dimension: Dimension) -> list[Any]:
+    if dimension.name == "backbone":
+        return list(dimension.choices[:2])  # there are two tiny encoders to stand for them
     if dimension.kind == "categorical":
         return [choice for choice in dimension.choices if choice not in NEEDS_A_GPU]
     return list(dimension.bounds)

@@ -1,0 +1,50 @@
+"""A time budget: how it is written, and that training stops when it is used up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from evidence_hpo.cli.budget import run_within, seconds_of
+from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.search.interruption import DEADLINE_VARIABLE, Interrupted, watch_for_interruption
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90", 90), ("1.5h", 5400), ("30m", 1800), ("7d", 604800), (" 10 s ", 10)]
+)
+def test_a_budget_has_a_unit(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-3", "2w", "h", "1e3"])
+def test_what_is_no_budget_is_one_line(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--time-budget"):
+        seconds_of(text)
+
+
+def test_training_is_asked_to_stop_once_the_time_is_used_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(DEADLINE_VARIABLE, repr(time.time() + 3600))
+    with watch_for_interruption() as interruption:
+        assert not interruption.requested
+    monkeypatch.setenv(DEADLINE_VARIABLE, repr(time.time() - 1))
+    with watch_for_interruption() as interruption:
+        assert interruption.requested
+        with pytest.raises(Interrupted):
+            interruption.check()
+    assert capsys.readouterr().err.count("time budget is used up") == 1
+
+
+def test_jobs_get_the_deadline_and_the_exit_code_comes_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = f"import os, pathlib, sys; pathlib.Path('d').write_text(os.environ['{DEADLINE_VARIABLE}']); sys.exit(3)"
+    before = time.time()
+    assert run_within([sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {script}"], 1000.0) == 3
+    assert before + 1000 <= float((tmp_path / "d").read_text()) <= time.time() + 1000
+    assert "used up" not in capsys.readouterr().err
+    assert run_within([sys.executable, "-c", "import time, sys; time.sleep(0.2); sys.exit(1)"], 0.1) == 1
+    assert "the same command goes on" in capsys.readouterr().err
