@@ -156,7 +156,7 @@ class Clock:
 # --- the contestants ---------------------------------------------------------------------------------------------
 
 
-def parameters_of(setting: Setting, dropout: float = DROPOUT) -> dict[str, Any]:
+def parameters_of(setting: Setting, dropout: float = DROPOUT, precision: str = "fp32") -> dict[str, Any]:
     """Return the parameters of a run whose head is the one that transformers gives the encoder."""
     values = TrialParameters(
         max_length=setting.max_length,
@@ -170,6 +170,7 @@ def parameters_of(setting: Setting, dropout: float = DROPOUT) -> dict[str, Any]:
         weight_decay=WEIGHT_DECAY,
         warmup_ratio=WARMUP,
         batch_size=BATCH,
+        precision=precision,
     ).model_dump()
     return {name: values[name] for name in active_parameters(values, "criteria")}
 
@@ -178,14 +179,14 @@ def train_ours(material: Material, precision: str, seed: int, dropout: float = D
     setting, seen, whole, outside = material.setting, Seen(), Clock(), Clock()
     spec = RunSpec(
         architecture="criteria",
-        parameters=parameters_of(setting, dropout),
+        parameters=parameters_of(setting, dropout, precision),
         seed=seed,
         epochs=setting.epochs,
         data_fraction=1.0,
         rungs=(),
         objective="macro_f1",
         early_stopping_patience=0,
-        runtime=RuntimeSettings(device="cpu", precision=precision, threads=1),
+        runtime=RuntimeSettings(device="cpu", threads=1),
     )
     inputs = RunInputs(material.backbone, {"criteria": material.train}, {"criteria": material.validation})
     load_batch, optimize = loop.load_batch, loop.Training.optimize

@@ -23,6 +23,7 @@ TINY: dict[str, Any] = {
     "data": {"corpus": {"sample": {"posts": 80}}},
     "backbones": {"small": {"hidden": 16, "layers": 1, "heads": 2, "intermediate": 32, "vocabulary": 300}},
     "training": {"parameters": {"head_hidden": 16, "max_length": 64}, "checkpoints": {"keep_best_k": 2}},
+    "spaces": {"sample": {"precision": {"choices": ["fp32", "bf16", "fp16"]}}},
     "search": {
         "stages": [
             {

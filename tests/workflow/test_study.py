@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
 from evidence_hpo.files import digest_file, read_json
-from evidence_hpo.schemas import read_artefact
+from evidence_hpo.schemas import read_artefact, read_artefact_lines
 
 pytestmark = pytest.mark.workflow
 
@@ -41,6 +41,28 @@ def test_exported_model_is_the_best_checkpoint_with_its_card(finished: Study) ->
     assert {name: digest_file(exported / name) for name in described["files"]} == described["files"]
     card = ModelCard((exported / "README.md").read_text(encoding="utf-8"))
     assert {result.dataset_type for result in card.data.eval_results} == {"sample"}
+
+
+def test_every_run_says_what_precision_was_asked_for_and_used(finished: Study) -> None:
+    search = finished.folder / "results/criteria"
+    rows = [
+        row for stage in ("stage1", "stage2") for row in read_artefact_lines(search / stage / "trials.jsonl", "trial")
+    ]
+    records = [read_json(path) for path in sorted((search / "retrain").rglob("record.json"))]
+    assert len({row["parameters"]["precision"] for row in rows}) > 1
+    for row in [*rows, *(record for record in records if record["state"] != "absent")]:
+        asked, used = row["parameters"]["precision"], row["precision"]
+        assert row["versions"]["precision"] == used
+        if asked == "fp16" and row["versions"]["device"] == "cpu":
+            assert row["notes"] == [f"precision: fp16 needs a GPU, {used} is used"]
+        else:
+            assert (used, row["notes"]) == (asked, [])
+    final = read_json(search / "retrain/final/seed_0/record.json")
+    evaluation = read_artefact(search / "evaluation/evaluation.json", "evaluation")
+    assert evaluation["configuration"]["parameters"]["precision"] == final["parameters"]["precision"]
+    assert [one["replayed_value"] for one in evaluation["models"]] == [
+        pytest.approx(one["value"]) for one in evaluation["models"]
+    ]
 
 
 def test_the_weights_of_the_best_epochs_lie_beside_the_model(finished: Study) -> None:

@@ -64,6 +64,7 @@ KNOWN_SPACES: dict[str, dict[str, dict[str, Any]]] = {
         "warmup_ratio": {"low": 0.0, "high": 0.3},
         "batch_size": {"choices": [4, 8, 16, 32]},
         "gradient_accumulation_steps": {"choices": [1, 2, 4]},
+        "precision": {"choices": ["bf16", "fp16"]},
         "dropout": {"low": 0.0, "high": 0.5},
         "backbone_dropout": {"low": 0.0, "high": 0.3},
         "pooling": {"choices": ["cls", "mean", "max", "attention"]},

@@ -29,6 +29,9 @@ from evidence_hpo.errors import ConfigurationError
 
 __all__ = ["load_configuration", "merge", "read_yaml", "resolved_parameters"]
 
+_MOVED = {"training.runtime.precision": "training.parameters.precision"}
+"""Keys of earlier configurations, and those that took their place."""
+
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
@@ -143,6 +146,8 @@ def _line(item: Any) -> str:
     if location[:2] == ["data", "corpus"]:
         keys = location
     key = ".".join(keys)
+    if item["type"] == "extra_forbidden" and key in _MOVED:
+        return f"{key}: {_shown(item['input'])}: is a parameter of a run now; give it as {_MOVED[key]}"
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key{suggestion(keys[-1], _known_keys(location[:-1]))}"
     if item["type"] == "missing":
@@ -277,6 +282,10 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
                     f"{' or '.join(map(str, needed))}"
                 )
     yield from _head_problems(f"spaces.{name}", space, fixed)
+    flash = configuration.training.runtime.attention == "flash_attention_2"
+    if flash and "fp32" in _possible_values(space, "precision", fixed["precision"]):
+        key = f"spaces.{name}" if "precision" in space.root else "training.parameters"
+        yield f"{key}.precision: fp32 does not go with training.runtime.attention flash_attention_2; use bf16 or fp16"
     sizes = _possible_values(space, "batch_size", fixed["batch_size"])
     steps = _possible_values(space, "gradient_accumulation_steps", fixed["gradient_accumulation_steps"])
     for size in sizes:

@@ -19,6 +19,8 @@ from evidence_hpo.config.base import Identifier, Section
 __all__ = [
     "ARCHITECTURES",
     "EFFECTIVE_BATCH_SIZES",
+    "PRECISIONS",
+    "Precision",
     "TrialParameters",
     "active_parameters",
     "parameter_names",
@@ -27,6 +29,9 @@ __all__ = [
 
 ArchitectureName = Literal["criteria", "evidence", "share", "joint"]
 ARCHITECTURES: tuple[str, ...] = get_args(ArchitectureName)
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 CLASSIFIES = ("criteria", "share", "joint")
 FINDS_SPANS = ("evidence", "share", "joint")
@@ -146,6 +151,13 @@ class TrialParameters(Section):
         ),
     )
     max_grad_norm: float = _parameter(1.0, "Gradients are clipped to this norm.", gt=0.0, le=1000.0)
+    precision: Precision = _parameter(
+        "fp32",
+        (
+            "Arithmetic of the forward pass; weights and optimiser stay in float32. auto: bf16 where the hardware is "
+            "fast at it, else fp32. What the hardware cannot do falls back, and the record says to what."
+        ),
+    )
     # --- loss --------------------------------------------------------------------------------------------------
     loss: Literal["cross_entropy", "label_smoothing", "focal", "bce"] = _parameter(
         "cross_entropy",

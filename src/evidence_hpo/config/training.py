@@ -17,10 +17,6 @@ class RuntimeSettings(Section):
     """How runs compute. Numbers depend on these settings, never on what a scheduler granted."""
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one.")
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "fp32",
-        description="Arithmetic of the forward pass; auto: bf16 where the hardware is fast at it, else fp32.",
-    )
     tf32: bool = Field(
         True, description="Let a GPU multiply float32 matrices with TF32's shorter fraction; of no effect on a CPU."
     )
@@ -51,7 +47,7 @@ class TrainingSettings(Section):
     early_stopping_patience: int = Field(
         3, ge=0, le=1000, description="Epochs without improvement after which a run ends; 0: never."
     )
-    runtime: RuntimeSettings = Field(RuntimeSettings(), description="Device, precision and threads.")
+    runtime: RuntimeSettings = Field(RuntimeSettings(), description="Device, memory and threads.")
     checkpoints: CheckpointSettings = Field(
         CheckpointSettings(), description="Files a running run keeps; they change no number and rerun nothing."
     )

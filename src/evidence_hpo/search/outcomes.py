@@ -15,7 +15,7 @@ from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.files import digest_json
 from evidence_hpo.search.records import Evaluation, RungThreshold, TrialState
 
-__all__ = ["Outcome", "RunRequest", "RunResultLike", "Runner", "outcome_of", "run_versions"]
+__all__ = ["Machine", "Outcome", "RunRequest", "RunResultLike", "Runner", "outcome_of", "run_versions"]
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,25 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def run_versions(machine: Mapping[str, str]) -> dict[str, str]:
-    """Return the versions that a run's numbers depend on, of Python the minor version, and the kind of ``machine``."""
+@dataclass(frozen=True)
+class Machine:
+    """The kind of machine that runs compute on."""
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    precisions: Mapping[str, str]
+    """The precision that each value of the parameter `precision` comes to here."""
+
+    def arithmetic(self, parameters: Mapping[str, Any]) -> dict[str, str]:
+        """Return the kind of device and the precision that a run of the given parameters computes with."""
+        return {"device": self.device, "precision": self.precisions[str(parameters["precision"])]}
+
+
+def run_versions(machine: Machine, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the versions that a run's numbers depend on, of Python the minor version, and the run's arithmetic."""
     libraries = ("torch", "transformers", "tokenizers", "numpy")
     return {
         "python": f"{sys.version_info.major}.{sys.version_info.minor}",
         **{name: importlib.metadata.version(name) for name in libraries},
-        **machine,
+        **machine.arithmetic(parameters),
     }

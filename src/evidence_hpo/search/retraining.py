@@ -6,11 +6,10 @@ and seeds that chose nothing are what is reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from evidence_hpo.search.execution import execute
-from evidence_hpo.search.outcomes import Outcome, Runner, RunRequest, run_versions
+from evidence_hpo.search.outcomes import Machine, Outcome, Runner, RunRequest, run_versions
 from evidence_hpo.search.retrain_records import Checkpoint, RetrainRecord, Role
 from evidence_hpo.search.seeds import retrain_seed
 from evidence_hpo.search.selection import RunPlan, SelectedConfiguration
@@ -32,7 +31,7 @@ def retrain(
     runner: Runner,
     cache: TrialCache,
     digests: Digests,
-    machine: Mapping[str, str],
+    machine: Machine,
     model: Path,
 ) -> RetrainRecord:
     """Train a configuration on all training posts with a fresh seed, unpruned, and keep its best weights.
@@ -46,7 +45,7 @@ def retrain(
         runner: Trains.
         cache: Holds the weights too.
         digests: Content digests of a run's inputs.
-        machine: Kind of device and precision.
+        machine: What the run computes on.
         model: Folder that receives the weights; it stays empty if the run fails.
     """
     label = f"retrain rank {configuration.rank}" if role == "retrain" else "final"
@@ -62,7 +61,7 @@ def retrain(
         early_stopping_patience=plan.early_stopping_patience,
         runtime=plan.runtime,
         digests=digests(str(configuration.parameters["backbone"]), plan.architecture),
-        versions=run_versions(machine),
+        versions=run_versions(machine, configuration.parameters),
         keep_weights=True,
     )
     finished = execute([request], runner, cache)[0]

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from evidence_hpo.config.checkpoints import CheckpointSettings
+from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.search.interruption import current_interruption
-from evidence_hpo.search.outcomes import Runner, RunRequest, RunResultLike
+from evidence_hpo.search.outcomes import Machine, Runner, RunRequest, RunResultLike
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.optimizers import check_optimizer
 from evidence_hpo.training.precision import choose_compute
@@ -18,8 +19,10 @@ from evidence_hpo.training.run import Rung, RunInputs, RunSpec, run
 __all__ = ["probe_machine", "training_runner"]
 
 
-def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return the kind of device and the precision that runs will compute with, which are part of their keys.
+def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -> Machine:
+    """Return the device and the precisions that runs will compute with, which are part of their keys.
+
+    A precision that the machine lacks is no error: the run computes in another, and its record says so.
 
     Args:
         runtime: What the runs ask for.
@@ -31,8 +34,8 @@ def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -
     """
     for optimizer in sorted({str(parameters["optimizer"]) for parameters in runs}):
         check_optimizer(optimizer)
-    compute = choose_compute(runtime)
-    return {"device": compute.device.type, "precision": compute.precision}
+    found = {wanted: choose_compute(runtime, wanted) for wanted in PRECISIONS}
+    return Machine(found["auto"].device.type, {wanted: compute.precision for wanted, compute in found.items()})
 
 
 def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.search.outcomes import Machine
 from evidence_hpo.search.records import Proposals, ProposedTrial, TrialRecord, read_proposals
 from evidence_hpo.search.runs import probe_machine, training_runner
 from evidence_hpo.search.sharding import assign
@@ -53,7 +54,7 @@ class Shard:
             TrainingError: The process was asked to end, or the GPU failed.
         """
         opened = _Opened.of(self)
-        if trials_per_gpu > 1 and opened.machine["device"] == "cuda":
+        if trials_per_gpu > 1 and opened.machine.device == "cuda":
             run_in_workers(self.work, len(opened.trials), trials_per_gpu)
         return opened.run(opened.trials, alone=True)
 
@@ -74,7 +75,7 @@ class _Opened:
     round: Proposals
     trials: Sequence[ProposedTrial]
     inputs: TrainingInputs
-    machine: dict[str, str]
+    machine: Machine
     cache: TrialCache
 
     @classmethod

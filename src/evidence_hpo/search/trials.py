@@ -7,7 +7,7 @@ from typing import Any
 
 from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.search.execution import execute
-from evidence_hpo.search.outcomes import Outcome, Runner, RunRequest, run_versions
+from evidence_hpo.search.outcomes import Machine, Outcome, Runner, RunRequest, run_versions
 from evidence_hpo.search.records import Proposals, ProposedTrial, TrialRecord
 from evidence_hpo.search.trial_cache import TrialCache
 
@@ -26,7 +26,7 @@ def run_shard(
     runner: Runner,
     cache: TrialCache,
     digests: Digests,
-    machine: Mapping[str, str],
+    machine: Machine,
 ) -> list[TrialRecord]:
     """Run the trials of a shard in the given order; return their records sorted by number.
 
@@ -36,10 +36,9 @@ def run_shard(
         runner: Trains.
         cache: Finished trials.
         digests: Content digests of what a run reads.
-        machine: Kind of device and precision.
+        machine: What the trials compute on.
     """
-    versions = run_versions(machine)
-    requests = [trial_request(proposals, trial, digests, versions) for trial in trials]
+    requests = [trial_request(proposals, trial, digests, machine) for trial in trials]
     finished = execute(requests, runner, cache)
     records = [
         trial_record(proposals, trial, request, one.outcome)
@@ -48,9 +47,7 @@ def run_shard(
     return sorted(records, key=lambda record: record.number)
 
 
-def trial_request(
-    proposals: Proposals, trial: ProposedTrial, digests: Digests, versions: Mapping[str, str]
-) -> RunRequest:
+def trial_request(proposals: Proposals, trial: ProposedTrial, digests: Digests, machine: Machine) -> RunRequest:
     """Return the request for one proposed trial."""
     return RunRequest(
         label=f"{proposals.stage} trial {trial.number}",
@@ -64,7 +61,7 @@ def trial_request(
         early_stopping_patience=proposals.early_stopping_patience,
         runtime=proposals.runtime,
         digests=digests(str(trial.parameters["backbone"]), proposals.architecture),
-        versions=versions,
+        versions=run_versions(machine, trial.parameters),
     )
 
 

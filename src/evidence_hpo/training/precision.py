@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from evidence_hpo.config.parameters import Precision
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError
 
@@ -31,8 +32,12 @@ class Compute:
         return torch.autocast(self.device.type, dtype=_TYPES[self.precision])
 
 
-def choose_compute(runtime: RuntimeSettings) -> Compute:
+def choose_compute(runtime: RuntimeSettings, wanted: Precision) -> Compute:
     """Probe the hardware and fall back, with a note, where it lacks the wanted precision.
+
+    Args:
+        runtime: Names the device.
+        wanted: The run's parameter `precision`.
 
     Raises:
         ConfigurationError: The device `cuda` is asked for and there is none.
@@ -42,7 +47,6 @@ def choose_compute(runtime: RuntimeSettings) -> Compute:
     device = torch.device("cuda" if runtime.device != "cpu" and torch.cuda.is_available() else "cpu")
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high" if runtime.tf32 else "highest")
-    wanted = runtime.precision
     if wanted == "auto":
         return Compute(device, "bf16" if _fast_bf16(device) else "fp32")
     if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):

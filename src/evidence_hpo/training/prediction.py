@@ -65,14 +65,15 @@ def predict(model: LoadedModel, caches: dict[str, TokenCache], runtime: RuntimeS
     Args:
         model: An exported model.
         caches: Examples by task: one or all of the model's tasks.
-        runtime: Device, precision, threads and batch size; those of the training give its numbers again.
+        runtime: Device, threads and batch size; those of the training give its numbers again. The precision is the
+            model's own.
 
     Raises:
         ConfigurationError: The device is not there.
         DataError: A cache is of a task that the model does not have, or of another backbone's tokeniser.
     """
     make_deterministic(runtime.threads)
-    compute = choose_compute(runtime)
+    compute = choose_compute(runtime, model.spec.parameters["precision"])
     model.model.to(compute.device)
     frames = {}
     for task, cache in caches.items():

@@ -65,7 +65,7 @@ def run(
     """
     started = time.monotonic()
     make_deterministic(spec.runtime.threads)
-    compute = choose_compute(spec.runtime)
+    compute = choose_compute(spec.runtime, spec.parameters["precision"])
     inputs = _of_architecture(inputs, spec.architecture)
     key = _key(spec, inputs, compute, keep_best=model is not None)
     kept = Checkpoints(work, key, checkpoints or CheckpointSettings(), report)

@@ -50,7 +50,7 @@ class RunSpec:
         rungs: Where to evaluate within the run and prune.
         objective: Name of the metric to maximise.
         early_stopping_patience: Epochs without improvement after which the run ends; 0: never.
-        runtime: Device, precision, threads and evaluation batch size.
+        runtime: Device, attention, threads and evaluation batch size.
     """
 
     architecture: str

@@ -65,6 +65,18 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("training", "checkpoints", "max_total_size_gb"), 0, ["max_total_size_gb", "greater than 0"]),
     (("training", "checkpoints", "disk_space_threshold_percent"), 100, ["threshold_percent", "100"]),
     (("training", "runtime", "device"), "tpu", ["training.runtime.device", "'tpu'"]),
+    (
+        ("training", "runtime", "precision"),
+        "bf16",
+        ["training.runtime.precision: 'bf16'", "training.parameters.precision"],
+    ),
+    (
+        ("training", "runtime", "attention"),
+        "flash_attention_2",
+        ["training.parameters.precision: fp32", "bf16 or fp16"],
+    ),
+    (("training", "parameters", "precision"), "fp8", ["training.parameters.precision", "'fp8'", "'bf16'"]),
+    (("spaces", "sample", "precision"), {"choices": ["fp32", "bf32"]}, ["spaces.sample: precision: 'bf32'", "'bf16'"]),
     (("spaces", "sample", "learning_rat"), RANGE, ["learning_rat", "did you mean 'learning_rate'"]),
     (("spaces", "sample", "learning_rate"), {"low": 2, "high": 1}, ["learning_rate", "low 2 is not below high 1"]),
     (("spaces", "sample", "learning_rate"), {"low": 0, "high": 1, "log": True}, ["learning_rate", "above 0"]),

@@ -15,7 +15,7 @@ from evidence_hpo.config.spaces import Space
 from evidence_hpo.config.study import StudySettings
 from evidence_hpo.config.training import TrainingSettings
 from evidence_hpo.schemas import write_artefact_lines
-from evidence_hpo.search.outcomes import RunRequest
+from evidence_hpo.search.outcomes import Machine, RunRequest
 from evidence_hpo.search.proposals import propose
 from evidence_hpo.search.records import Proposals, TrialRecord, read_proposals
 from evidence_hpo.search.settings import ProposalSettings
@@ -29,7 +29,7 @@ from evidence_hpo.steps.narrow_space import narrow_space
 from evidence_hpo.steps.propose_trials import propose_trials
 
 FIXED = TrialParameters(learning_rate=1e-3)
-MACHINE = {"device": "cpu", "precision": "fp32"}
+MACHINE = Machine("cpu", {"auto": "fp32", "fp32": "fp32", "bf16": "bf16", "fp16": "fp32"})
 
 SPACE = Space.model_validate(
     {

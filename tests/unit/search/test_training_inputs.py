@@ -15,6 +15,7 @@ from evidence_hpo import paths
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError, DataError
 from evidence_hpo.files import write_json
+from evidence_hpo.search.outcomes import Machine
 from evidence_hpo.search.records import RungThreshold
 from evidence_hpo.search.training_inputs import TrainingInputs, open_training_inputs
 
@@ -138,11 +139,10 @@ def test_what_the_machine_lacks_is_found_before_the_first_run(monkeypatch: pytes
     from evidence_hpo.search.runs import probe_machine
 
     runs = [{"optimizer": "adamw"}, {"optimizer": "lion"}]
-    assert probe_machine(RuntimeSettings(device="cpu", precision="fp32"), runs) == {
-        "device": "cpu",
-        "precision": "fp32",
-    }
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    expected = Machine("cpu", {"auto": "bf16", "fp32": "fp32", "bf16": "bf16", "fp16": "bf16"})
+    assert probe_machine(RuntimeSettings(device="cpu"), runs) == expected
     with pytest.raises(ConfigurationError, match="no CUDA device"):
         probe_machine(RuntimeSettings(device="cuda"), runs)
     with pytest.raises(ConfigurationError, match="adamw_8bit needs a CUDA GPU"):

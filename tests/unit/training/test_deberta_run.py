@@ -11,7 +11,6 @@ import pytest
 import torch
 from transformers import DebertaV2Config, DebertaV2Model
 
-from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.files import canonical_json, digest_directory
 from evidence_hpo.training.run import RunInputs, RunResult, RunSpec, run
 
@@ -57,9 +56,8 @@ def deberta(tmp_path: Path, inputs: dict[str, RunInputs]) -> RunInputs:
 def test_a_killed_run_ends_in_the_same_bits(
     tmp_path: Path, deberta: RunInputs, make_spec: Callable[..., RunSpec], precision: str
 ) -> None:
-    runtime = RuntimeSettings(device="cpu", precision=precision)
     # Batches of 16 windows are large enough for the fast dropout of hidden states.
-    spec = make_spec("share", {"max_length": 48, "batch_size": 16}, epochs=3, runtime=runtime)
+    spec = make_spec("share", {"max_length": 48, "batch_size": 16, "precision": precision}, epochs=3)
 
     def go(work: str, report: Callable[[str], None]) -> RunResult:
         return run(spec, deberta, tmp_path / work, model=tmp_path / f"{work}_model", report=report)

@@ -45,6 +45,7 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "batch_size": (8, 16),
     "gradient_accumulation_steps": ("auto", 4),
     "max_grad_norm": (1.0, 0.1),
+    "precision": ("fp32", "bf16"),
     "loss": ("cross_entropy", "focal"),
     "label_smoothing": (0.1, 0.2),
     "focal_gamma": (2.0, 1.0),

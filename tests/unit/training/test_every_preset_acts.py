@@ -28,7 +28,7 @@ from evidence_hpo.search.spaces import (
 from evidence_hpo.training.run import RunInputs, RunSpec, run
 
 ROOT = Path(__file__).parents[3]
-NEEDS_A_GPU = ["adamw_8bit"]
+NEEDS_A_GPU = ["adamw_8bit", "fp16"]
 LENGTHS = (24, 32, 40, 48, 56, 64)
 """Lengths that the tiny encoder can take, for those of the presets in ascending order."""
 

@@ -22,11 +22,12 @@ def _trained(tmp_path: Path, inputs: RunInputs, spec: RunSpec) -> dict[str, floa
     return metrics
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)
 def test_the_exported_model_predicts_what_training_evaluated(
-    tmp_path: Path, inputs: dict[str, RunInputs], make_spec: Make, architecture: str
+    tmp_path: Path, inputs: dict[str, RunInputs], make_spec: Make, architecture: str, precision: str
 ) -> None:
-    values = {"learning_rate": 3e-3, "pooling": "attention", "head_layers": 2}
+    values = {"learning_rate": 3e-3, "pooling": "attention", "head_layers": 2, "precision": precision}
     spec = make_spec(architecture, values, epochs=6)
     expected = _trained(tmp_path, inputs["tiny"], spec)
     tasks = ARCHITECTURE_TASKS[architecture]
@@ -55,6 +56,17 @@ def test_scores_hardly_depend_on_the_batch_size(tmp_path: Path, inputs: dict[str
     many = predict(model, inputs["tiny"].validation, CPU)
     np.testing.assert_allclose(one["criteria"]["probability"], many["criteria"]["probability"], rtol=1e-4)
     np.testing.assert_allclose(one["evidence"]["span_score"], many["evidence"]["span_score"], rtol=1e-3, atol=1e-4)
+
+
+def test_the_model_predicts_in_its_own_precision(tmp_path: Path, inputs: dict[str, RunInputs], make_spec: Make) -> None:
+    caches = {"criteria": inputs["tiny"].validation["criteria"]}
+    _trained(tmp_path, inputs["tiny"], make_spec("criteria", {"precision": "bf16"}))
+    model = load_model(tmp_path / "model")
+    own = predict(model, caches, CPU)["criteria"]["probability"]
+    model.spec.parameters["precision"] = "fp32"
+    exact = predict(model, caches, CPU)["criteria"]["probability"]
+    assert (own != exact).any()
+    np.testing.assert_allclose(own, exact, atol=0.02)
 
 
 def test_wrong_caches_and_files_are_errors(tmp_path: Path, inputs: dict[str, RunInputs], make_spec: Make) -> None:

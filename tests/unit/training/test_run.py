@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import TrialParameters
-from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.files import canonical_json, digest_directory, read_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS
@@ -320,12 +319,33 @@ def test_other_errors_are_raised(
 
 
 def test_bf16_trains_and_is_recorded(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
-    spec = make_spec("share", runtime=RuntimeSettings(device="cpu", precision="bf16"))
-    result = run(spec, inputs["tiny"], tmp_path / "work", report=silent)
-    assert (result.state, result.precision) == ("complete", "bf16")
     exact = run(make_spec("share"), inputs["tiny"], tmp_path / "work", report=silent)
+    spec = make_spec("share", {"precision": "bf16"})
+    result = run(spec, inputs["tiny"], tmp_path / "work", report=silent)
+    assert (result.state, result.precision, result.notes) == ("complete", "bf16", [])
     assert result.evaluations[0]["train"]["loss"] != exact.evaluations[0]["train"]["loss"]
     assert result.evaluations[0]["train"]["loss"] == pytest.approx(exact.evaluations[0]["train"]["loss"], rel=0.05)
+
+
+def test_runs_of_a_process_do_not_see_each_others_precision(tmp_path: Path, inputs: Inputs, make_spec: Make) -> None:
+    found = [
+        comparable(run(make_spec("share", {"precision": one}), inputs["tiny"], tmp_path / "work", report=silent))
+        for one in ("fp32", "bf16", "fp32")
+    ]
+    assert found[0] == found[2] != found[1]
+
+
+def test_fp16_without_a_gpu_computes_what_auto_does_and_says_so(
+    tmp_path: Path, inputs: Inputs, make_spec: Make
+) -> None:
+    auto, wanted = (
+        run(make_spec("share", {"precision": one}), inputs["tiny"], tmp_path / "work", report=silent)
+        for one in ("auto", "fp16")
+    )
+    assert wanted.state == "complete"
+    assert wanted.notes == [f"precision: fp16 needs a GPU, {auto.precision} is used"]
+    assert wanted.precision == auto.precision
+    assert wanted.evaluations == auto.evaluations
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURE_TASKS)
