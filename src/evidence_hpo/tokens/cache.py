@@ -97,7 +97,8 @@ class TokenCache:
             rows = rows.set_column(place, EXAMPLES_SCHEMA.field(name), moved)
         texts = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._texts, other._texts)])
         examples = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._examples, rows)])
-        return TokenCache(texts, examples, dataclasses.replace(self.metadata, digest=digest_json([self.digest, other.digest])))
+        digest = digest_json([self.digest, other.digest])
+        return TokenCache(texts, examples, dataclasses.replace(self.metadata, digest=digest))
 
     @property
     def task(self) -> str:
