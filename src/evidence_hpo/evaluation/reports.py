@@ -8,7 +8,7 @@ from typing import Any
 from evidence_hpo.errors import DataError
 from evidence_hpo.files import digest_json
 
-__all__ = ["FLOOR_NAMES", "evaluation_report", "verdicts"]
+__all__ = ["FLOOR_NAMES", "evaluation_report", "refit_verdicts", "verdicts"]
 
 FLOOR_NAMES = {
     "majority": "the majority class",
@@ -62,6 +62,7 @@ def _architecture(evaluation: Mapping[str, Any], retrained: Mapping[str, Any]) -
     return {
         "verdicts": verdicts(evaluation),
         "combined": evaluation["combined"],
+        "refit": _refit(evaluation) if evaluation["refit"] else None,
         "macro_f1": _headline(criteria, "macro_f1")["mean"] if criteria else None,
         "thresholds": {name: task["thresholds"]["per_seed"] for name, task in tasks.items()},
         "effective_learning_rate": configuration["effective_learning_rate"],
@@ -103,25 +104,52 @@ def _verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) 
     gap = hardest["differences"][metric]
     codes = {one["code"] for one in evaluation["warnings"] if one["task"] == name}
     above = gap["low"] > 0 and not codes & set(_DISQUALIFYING)
-    score = headline["score"]
-    seeds = len(evaluation["seeds"])
-    measured = (
-        f"{metric} {score['mean']:.3f} ({evaluation['confidence']:.0%} interval {score['low']:.3f} to "
-        f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
-    )
     floor = FLOOR_NAMES.get(hardest["name"], hardest["name"])
-    difference = f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
-    relation = "above" if gap["low"] > 0 else "below" if gap["high"] < 0 else "not distinguishable from"
     what = "clears every floor" if above else "does NOT clear every floor"
-    text = f"{what}: {measured}; {relation} {floor}, difference {difference}."
+    text = f"{what}: {_measured(headline, evaluation['confidence'])}; {_compared(gap, floor)}."
     text += "".join(f" {said}" for code, said in _DISQUALIFYING.items() if code in codes)
     return {
         "task": name,
         "above_all_floors": above,
         "metric": metric,
         "thresholds": headline["thresholds"],
-        "score": score,
+        "score": headline["score"],
         "best_floor": hardest["name"],
         "difference": gap,
         "text": text,
+    }
+
+
+def _measured(headline: Mapping[str, Any], confidence: float) -> str:
+    score, seeds = headline["score"], len(headline["score"]["per_seed"])
+    return (
+        f"{headline['metric']} {score['mean']:.3f} ({confidence:.0%} interval {score['low']:.3f} to "
+        f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
+    )
+
+
+def _compared(gap: Mapping[str, Any], other: str) -> str:
+    relation = "above" if gap["low"] > 0 else "below" if gap["high"] < 0 else "not distinguishable from"
+    return f"{relation} {other}, difference {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
+
+
+def refit_verdicts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return for each task how the refits stand to the final models; nothing where there are none."""
+    found = []
+    for name, task in sorted(evaluation["refit"]["tasks"].items()) if evaluation["refit"] else ():
+        headline = task["headline"]
+        gap = task["differences"][headline["metric"]]
+        measured = _measured(headline, evaluation["confidence"])
+        text = f"trained on training and validation posts together: {measured}; {_compared(gap, 'the final models')}."
+        verdict = {"metric": headline["metric"], "score": headline["score"], "difference": gap}
+        found.append({"task": name, **verdict, "text": text})
+    return found
+
+
+def _refit(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    refit = evaluation["refit"]
+    return {
+        **{name: refit[name] for name in ("trained_on", "thresholds_from", "warnings")},
+        "verdicts": refit_verdicts(evaluation),
+        "checkpoints": [model["checkpoint"] for model in refit["models"]],
     }

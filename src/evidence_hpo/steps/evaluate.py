@@ -13,8 +13,9 @@ from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.artefact import evaluation_artefact
 from evidence_hpo.evaluation.floors import Floor, floors_of
-from evidence_hpo.evaluation.models import final_models, open_caches, predict_all
+from evidence_hpo.evaluation.models import final_models, open_caches, predict_all, predict_test, refits_of
 from evidence_hpo.evaluation.predictions import predictions_table
+from evidence_hpo.evaluation.refits import Refits
 from evidence_hpo.files import atomic_path, digest_file
 from evidence_hpo.logs import log_event
 from evidence_hpo.paths import TASKS
@@ -31,6 +32,8 @@ def evaluate(
     chosen: Path,
     models: list[Path],
     records: list[Path],
+    refit_models: list[Path],
+    refit_records: list[Path],
     validation_texts: list[Path],
     validation_rows: list[Path],
     test_texts: list[Path],
@@ -52,6 +55,8 @@ def evaluate(
         chosen: ``chosen.json``.
         models: Folders of the final models, one a seed.
         records: Their ``record.json``, in the same order.
+        refit_models: Folders of the refits, one a seed; none if there are none.
+        refit_records: Their ``record.json``, in the same order.
         validation_texts: Text files of the validation split's token caches, of all encoders and tasks.
         validation_rows: Their example files, in the same order.
         test_texts: Text files of the test split's token caches, of all encoders and tasks.
@@ -65,12 +70,15 @@ def evaluate(
     """
     tasks = (architecture,) if architecture in TASKS else TASKS
     trained = final_models(models, [read_artefact(path, "retrain_record") for path in records])
+    refitted = refits_of(refit_models, [read_artefact(path, "retrain_record") for path in refit_records], trained)
     origins = trained[0].record["digests"]
     files = {"validation": _pairs(validation_texts, validation_rows), "test": _pairs(test_texts, test_rows)}
     caches = open_caches(files, tasks, origins["backbone"])
     predicted = predict_all(trained, caches, runtime)
+    refits = Refits(refitted, predict_test(refitted, caches, runtime)) if refitted else None
     with atomic_path(predictions) as temporary:
-        pq.write_table(predictions_table(predicted), temporary, compression="zstd")
+        table = predictions_table(predicted, refits.tests if refits else None)
+        pq.write_table(table, temporary, compression="zstd")
     examples = {"train": train_examples, "validation": validation_examples, "test": test_examples}
     inputs = {task: (predicted[task], _floors(task, number, examples, criteria)) for number, task in enumerate(tasks)}
     digests = {
@@ -78,7 +86,7 @@ def evaluate(
         **{split: {task: cache.digest for task, cache in of_split.items()} for split, of_split in caches.items()},
         "predictions": digest_file(predictions),
     }
-    value = evaluation_artefact(read_artefact(chosen, "chosen"), trained, inputs, digests, settings, seed)
+    value = evaluation_artefact(read_artefact(chosen, "chosen"), trained, inputs, digests, settings, seed, refits)
     write_artefact(evaluation, "evaluation", value)
     _log(value)
 
@@ -94,7 +102,11 @@ def _log(evaluation: dict[str, Any]) -> None:
     for task, report in evaluation["tasks"].items():
         metric, score = report["headline"]["metric"], report["headline"]["score"]["mean"]
         log_event("evaluated", f"{evaluation['architecture']}, {task}: {metric} {score:.4f}")
-    for warning in evaluation["warnings"]:
+    refit = evaluation["refit"]
+    for task, report in refit["tasks"].items() if refit else ():
+        metric, gap = report["headline"]["metric"], report["differences"][report["headline"]["metric"]]["mean"]
+        log_event("refit_evaluated", f"{evaluation['architecture']}, {task}: {metric} of the refits {gap:+.4f}")
+    for warning in [*evaluation["warnings"], *(refit["warnings"] if refit else ())]:
         log_event("warning", warning["message"], level="warning")
 
 
