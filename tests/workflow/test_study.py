@@ -93,7 +93,7 @@ def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
         assert ("evidence_encoder/model.safetensors" in exported["files"]) == (architecture == "joint")
         _check_refit(study.folder, architecture, summary["architectures"][architecture], evaluation, exported)
     text = (study.folder / "results/evaluation_report.md").read_text(encoding="utf-8")
-    assert "- joint, evidence, refit: trained on training and validation posts together" in text
+    assert "- joint, evidence, refit on training and validation posts: " in text
 
 
 def _check_refit(

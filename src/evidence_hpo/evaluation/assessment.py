@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.evaluation.calibration import brier_score, expected_calibration_error, reliability_bins
-from evidence_hpo.evaluation.contenders import Contender, chance_warnings, collapse_warnings, tuned
+from evidence_hpo.evaluation.contenders import Contender, chance_warnings, collapse_warnings, floor_warnings, tuned
 from evidence_hpo.evaluation.floors import Floor
-from evidence_hpo.evaluation.intervals import difference, rounded, score
+from evidence_hpo.evaluation.intervals import rounded, score
 from evidence_hpo.evaluation.predictions import Predictions
 from evidence_hpo.evaluation.refits import RefitAssessment, assess_refit
 from evidence_hpo.evaluation.scorers import Scorer
@@ -80,8 +80,8 @@ def assess(
     }
     warnings = collapse_warnings(scorer, "the model", seeds, model, headline)
     warnings += chance_warnings(scorer, "the model", report["metrics"][headline])
-    warnings += _not_above(scorer, report["floors"])
-    refit = assess_refit(scorer, model, refits, headline, settings.confidence) if refits else None
+    warnings += floor_warnings(scorer, "the model", report["floors"])
+    refit = assess_refit(scorer, model, rivals, refits, headline, settings.confidence) if refits else None
     return Assessment(report, warnings, model.draws(headline, scorer.objective), refit)
 
 
@@ -153,26 +153,9 @@ def _calibration(predictions: Sequence[Predictions]) -> dict[str, Any]:
 
 
 def _floor(floor: Floor, rival: Contender, model: Contender, headline: str, confidence: float) -> dict[str, Any]:
-    names = rival.scored[0][headline].overall
     return {
         "name": floor.name,
         "method": floor.method,
         "metrics": {strategy: rival.metrics(strategy, confidence) for strategy in rival.scored[0]},
-        "differences": {
-            name: difference(model.draws(headline, name), rival.draws(headline, name), confidence) for name in names
-        },
+        "differences": model.differences(rival, headline, confidence),
     }
-
-
-def _not_above(scorer: Scorer, floors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    warnings = []
-    for floor in floors:
-        gap = floor["differences"][scorer.objective]
-        if gap["low"] <= 0:
-            relation = "is below" if gap["high"] < 0 else "cannot be told from"
-            message = (
-                f"{scorer.task}: {scorer.objective} of the model {relation} the floor {floor['name']}: difference "
-                f"{gap['mean']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}."
-            )
-            warnings.append({"code": "not_above_floor", "task": scorer.task, "message": message})
-    return warnings

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evidence_hpo.evaluation.intervals import score
+from evidence_hpo.evaluation.intervals import difference, score
 from evidence_hpo.evaluation.predictions import Predictions
 from evidence_hpo.evaluation.scorers import Scored, Scorer
 
-__all__ = ["Contender", "chance_warnings", "collapse_warnings", "scored_at", "tuned"]
+__all__ = ["Contender", "chance_warnings", "collapse_warnings", "floor_warnings", "scored_at", "tuned"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Contender:
         """Return all scores under a strategy, with intervals."""
         names = self.scored[0][strategy].overall
         return {name: score(self.draws(strategy, name), confidence) for name in names}
+
+    def differences(self, other: Contender, strategy: str, confidence: float) -> dict[str, Any]:
+        """Return by metric how much this one is above the other in the same resamples, with intervals."""
+        names = self.scored[0][strategy].overall
+        return {name: difference(self.draws(strategy, name), other.draws(strategy, name), confidence) for name in names}
 
 
 def tuned(scorer: Scorer, predictions: Sequence[Predictions]) -> Contender:
@@ -72,3 +77,18 @@ def chance_warnings(scorer: Scorer, who: str, metrics: Mapping[str, Any]) -> lis
         f"{area['low']:.3f} to {area['high']:.3f}."
     )
     return [{"code": "chance", "task": scorer.task, "message": message}]
+
+
+def floor_warnings(scorer: Scorer, who: str, floors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Warn of floors that ``who`` is not above in the objective."""
+    warnings = []
+    for floor in floors:
+        gap = floor["differences"][scorer.objective]
+        if gap["low"] <= 0:
+            relation = "is below" if gap["high"] < 0 else "cannot be told from"
+            message = (
+                f"{scorer.task}: {scorer.objective} of {who} {relation} the floor {floor['name']}: difference "
+                f"{gap['mean']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}."
+            )
+            warnings.append({"code": "not_above_floor", "task": scorer.task, "message": message})
+    return warnings

@@ -7,7 +7,7 @@ Mitchell et al. 2019, "Model Cards for Model Reporting".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
@@ -52,8 +52,10 @@ _SYNTHETIC = """\
 _REFIT = """\
 It is a **refit**: trained on the training and validation posts together, so that no validation post was left to tune
 thresholds or to choose weights by. It decides at the mean of the final models' thresholds and holds the weights of its
-last epoch. The verdict on the floors below is of the final models, which were trained on the training posts alone.
-Beside them, on the test split, the refits are:"""
+last epoch. Its verdict on the test split:"""
+_FINALS = (
+    "The verdict of the final models, which have the same configuration and were trained on the training posts alone:"
+)
 
 
 def model_card(
@@ -93,15 +95,20 @@ def _introduction(description: Mapping[str, Any], evaluation: Mapping[str, Any])
     warnings = list(evaluation["warnings"])
     if _is_refit(description):
         warnings += evaluation["refit"]["warnings"]
-        lines += ["", _REFIT, ""]
-        lines += [f"- **{verdict['task']}**, {verdict['text']}" for verdict in refit_verdicts(evaluation)]
-    for verdict in verdicts(evaluation):
-        name = "" if verdict["above_all_floors"] else "Warning: "
-        lines += ["", f"> **{name}{verdict['task']}** {verdict['text']}"]
+        lines += ["", _REFIT, *_verdicts(refit_verdicts(evaluation)), "", _FINALS]
+    lines += _verdicts(verdicts(evaluation))
     for warning in warnings:
         lines += ["", f"> **Warning.** {warning['message']}"]
     if description["data"]["source"]["kind"] == "sample":
         lines += ["", _SYNTHETIC]
+    return lines
+
+
+def _verdicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for verdict in found:
+        name = "" if verdict["above_all_floors"] else "Warning: "
+        lines += ["", f"> **{name}{verdict['task']}** {verdict['text']}"]
     return lines
 
 

@@ -13,7 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from evidence_hpo.evaluation.contenders import Contender, chance_warnings, collapse_warnings, scored_at
+from evidence_hpo.evaluation.contenders import (
+    Contender,
+    chance_warnings,
+    collapse_warnings,
+    floor_warnings,
+    scored_at,
+)
 from evidence_hpo.evaluation.intervals import difference, score
 from evidence_hpo.evaluation.models import FinalModel
 from evidence_hpo.evaluation.scorers import Scorer
@@ -39,13 +45,19 @@ class RefitAssessment:
 
 
 def assess_refit(
-    scorer: Scorer, finals: Contender, tests: Mapping[int, pd.DataFrame], headline: str, confidence: float
+    scorer: Scorer,
+    finals: Contender,
+    floors: Mapping[str, Contender],
+    tests: Mapping[int, pd.DataFrame],
+    headline: str,
+    confidence: float,
 ) -> RefitAssessment:
     """Score the refits of one task at the mean thresholds of the final models.
 
     Args:
         scorer: The task's scorer, made for the test rows.
         finals: The final models, scored.
+        floors: The floors by name, scored.
         tests: Seed -> the refit's predictions of the test rows.
         headline: Threshold strategy of the headline.
         confidence: Level of the intervals.
@@ -55,17 +67,19 @@ def assess_refit(
     refits = scored_at(scorer, [tests[seed] for seed in seeds], [thresholds] * len(seeds))
     metrics = {strategy: refits.metrics(strategy, confidence) for strategy in scorer.strategies}
     objective = refits.draws(headline, scorer.objective)
-    report = {
+    report: dict[str, Any] = {
         "thresholds": scorer.described(thresholds),
         "headline": {"thresholds": headline, "metric": scorer.objective, "score": score(objective, confidence)},
         "metrics": metrics,
-        "differences": {
-            name: difference(refits.draws(headline, name), finals.draws(headline, name), confidence)
-            for name in metrics[headline]
-        },
+        "differences": refits.differences(finals, headline, confidence),
+        "floors": [
+            {"name": name, "differences": refits.differences(floor, headline, confidence)}
+            for name, floor in floors.items()
+        ],
     }
     warnings = collapse_warnings(scorer, "the refit", seeds, refits, headline)
     warnings += chance_warnings(scorer, "the refit", metrics[headline])
+    warnings += floor_warnings(scorer, "the refit", report["floors"])
     return RefitAssessment(report, warnings, objective)
 
 

@@ -61,7 +61,7 @@ def report_text(report: Mapping[str, Any], evaluations: Sequence[Mapping[str, An
         for verdict in report["architectures"][name]["verdicts"]:
             lines.append(f"- **{name}, {verdict['task']}** {verdict['text']}")
         for verdict in refit_verdicts(evaluation):
-            lines.append(f"- {name}, {verdict['task']}, refit: {verdict['text']}")
+            lines.append(f"- {name}, {verdict['task']}, refit on training and validation posts: {verdict['text']}")
     for evaluation in evaluations:
         lines += ["", *_architecture(report["architectures"][evaluation["architecture"]], evaluation)]
     refit = _REFIT if any(evaluation["refit"] for evaluation in evaluations) else ""

@@ -100,14 +100,11 @@ def verdicts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> dict[str, Any]:
     headline = task["headline"]
     metric = headline["metric"]
-    hardest = min(task["floors"], key=lambda floor: floor["differences"][metric]["low"])
+    hardest, codes = _hardest(task, metric), _codes(evaluation["warnings"], name)
     gap = hardest["differences"][metric]
-    codes = {one["code"] for one in evaluation["warnings"] if one["task"] == name}
-    above = gap["low"] > 0 and not codes & set(_DISQUALIFYING)
-    floor = FLOOR_NAMES.get(hardest["name"], hardest["name"])
-    what = "clears every floor" if above else "does NOT clear every floor"
-    text = f"{what}: {_measured(headline, evaluation['confidence'])}; {_compared(gap, floor)}."
-    text += "".join(f" {said}" for code, said in _DISQUALIFYING.items() if code in codes)
+    above = gap["low"] > 0 and not codes
+    text = f"{_cleared(above)}: {_measured(headline, evaluation['confidence'])}; {_compared(gap, _named(hardest))}."
+    text += "".join(f" {_DISQUALIFYING[code]}" for code in codes)
     return {
         "task": name,
         "above_all_floors": above,
@@ -118,6 +115,26 @@ def _verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) 
         "difference": gap,
         "text": text,
     }
+
+
+def _hardest(task: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
+    """Return the floor that is hardest to clear."""
+    hardest: Mapping[str, Any] = min(task["floors"], key=lambda floor: floor["differences"][metric]["low"])
+    return hardest
+
+
+def _codes(warnings: Sequence[Mapping[str, Any]], task: str) -> list[str]:
+    """Return the codes of a task's warnings under which no score counts."""
+    given = {one["code"] for one in warnings if one["task"] == task}
+    return [code for code in _DISQUALIFYING if code in given]
+
+
+def _cleared(above: bool) -> str:
+    return "clears every floor" if above else "does NOT clear every floor"
+
+
+def _named(floor: Mapping[str, Any]) -> str:
+    return FLOOR_NAMES.get(floor["name"], str(floor["name"]))
 
 
 def _measured(headline: Mapping[str, Any], confidence: float) -> str:
@@ -134,16 +151,29 @@ def _compared(gap: Mapping[str, Any], other: str) -> str:
 
 
 def refit_verdicts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return for each task how the refits stand to the final models; nothing where there are none."""
-    found = []
-    for name, task in sorted(evaluation["refit"]["tasks"].items()) if evaluation["refit"] else ():
-        headline = task["headline"]
-        gap = task["differences"][headline["metric"]]
-        measured = _measured(headline, evaluation["confidence"])
-        text = f"trained on training and validation posts together: {measured}; {_compared(gap, 'the final models')}."
-        verdict = {"metric": headline["metric"], "score": headline["score"], "difference": gap}
-        found.append({"task": name, **verdict, "text": text})
-    return found
+    """Return for each task how the refits stand to the final models and the floors; nothing where there are none."""
+    tasks = evaluation["refit"]["tasks"] if evaluation["refit"] else {}
+    return [_refit_verdict(evaluation, name, task) for name, task in sorted(tasks.items())]
+
+
+def _refit_verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    headline = task["headline"]
+    metric = headline["metric"]
+    hardest, codes = _hardest(task, metric), _codes(evaluation["refit"]["warnings"], name)
+    to_floor, to_finals = hardest["differences"][metric], task["differences"][metric]
+    above = to_floor["low"] > 0 and not codes
+    compared = f"{_compared(to_floor, _named(hardest))}; {_compared(to_finals, 'the final models')}"
+    text = f"{_cleared(above)}: {_measured(headline, evaluation['confidence'])}; {compared}."
+    text += "".join(f" {_DISQUALIFYING[code]}" for code in codes)
+    return {
+        "task": name,
+        "above_all_floors": above,
+        "best_floor": hardest["name"],
+        "metric": metric,
+        "score": headline["score"],
+        "difference": to_finals,
+        "text": text,
+    }
 
 
 def _refit(evaluation: Mapping[str, Any]) -> dict[str, Any]:

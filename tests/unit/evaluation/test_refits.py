@@ -41,6 +41,8 @@ def test_a_refit_like_the_only_final_model_differs_by_nothing(task: str) -> None
     nothing = {"mean": 0.0, "low": 0.0, "high": 0.0, "excludes_zero": False}
     assert all(gap == nothing for gap in found.refit.report["differences"].values())
     assert found.refit.report["metrics"] == found.report["metrics"]
+    for own, final in zip(found.refit.report["floors"], found.report["floors"], strict=True):
+        assert (own["name"], own["differences"]) == (final["name"], final["differences"])
 
 
 @TASKS
@@ -95,7 +97,7 @@ def test_a_refit_that_collapses_is_warned_of_in_its_own_section() -> None:
     found = assess(scorer, models, [constant_floor("criteria")], SETTINGS, {0: silent})
     assert found.refit is not None
     assert found.warnings == []
-    assert [warning["code"] for warning in found.refit.warnings] == ["collapsed", "chance"]
+    assert [warning["code"] for warning in found.refit.warnings] == ["collapsed", "chance", "not_above_floor"]
     assert "the refit of seed 0 predicts the negative class" in found.refit.warnings[0]["message"]
 
 

@@ -71,7 +71,9 @@ def test_refits_stand_beside_the_final_models_and_change_no_verdict() -> None:
     assert report["architectures"]["criteria"]["refit"] is None
     text = report_text(report, [both, BAD])
     for verdict in found["refit"]["verdicts"]:
-        assert f"- share, {verdict['task']}, refit: {verdict['text']}" in text
+        assert f"- share, {verdict['task']}, refit on training and validation posts: {verdict['text']}" in text
+        assert verdict["text"].startswith("does NOT clear every floor: ")
+        assert not verdict["above_all_floors"]
         assert "below the final models, difference -" in verdict["text"]
         gap = both["refit"]["tasks"][verdict["task"]]["differences"][verdict["metric"]]
         assert f"| {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}) |" in text
