@@ -41,24 +41,16 @@ def export_description(
     Raises:
         DataError: The evaluation or the manifests are not of this run.
     """
-    seed, is_refit = record["seed_index"], record["role"] == "refit"
-    scored = (evaluation["refit"] or {}).get("seeds", ()) if is_refit else evaluation["seeds"]
-    if seed not in scored or evaluation["configuration"]["parameters"] != record["parameters"]:
-        raise DataError(f"evaluation.json: is not of the {record['role']} run with seed {seed}; run evaluate again")
-    backbone = next((one for one in backbones if one["digest"] == record["digests"]["backbone"]), None)
-    if backbone is None:
-        raise DataError(
-            f"the encoder of the {record['role']} run with seed {seed} is not among the manifests; retrain it"
-        )
+    backbone = _backbone(record, evaluation, backbones)
     identifiers = [criterion["id"] for criterion in criteria]
     return {
         "study": evaluation["study"],
         "architecture": evaluation["architecture"],
         "tasks": sorted(evaluation["tasks"]),
         "transformers_class": transformers_class,
-        "seed": seed,
+        "seed": record["seed_index"],
         "training_seed": record["seed"],
-        "trained_on": ["train", "validation"] if is_refit else ["train"],
+        "trained_on": ["train", "validation"] if record["role"] == "refit" else ["train"],
         "parameters": record["parameters"],
         "max_answer_tokens": max_answer_tokens,
         "criteria": [dict(criterion) for criterion in criteria],
@@ -79,6 +71,21 @@ def export_description(
         "evaluation": digest_json(evaluation),
         "files": dict(files),
     }
+
+
+def _backbone(
+    record: Mapping[str, Any], evaluation: Mapping[str, Any], backbones: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the manifest of a run's encoder, and check that the evaluation is of the run."""
+    seed, role = record["seed_index"], record["role"]
+    scored = evaluation["refit"] if role == "refit" else evaluation
+    of_run = scored is not None and seed in scored["seeds"]
+    if not of_run or evaluation["configuration"]["parameters"] != record["parameters"]:
+        raise DataError(f"evaluation.json: is not of the {role} run with seed {seed}; run evaluate again")
+    found = next((one for one in backbones if one["digest"] == record["digests"]["backbone"]), None)
+    if found is None:
+        raise DataError(f"the encoder of the {role} run with seed {seed} is not among the manifests; retrain it")
+    return found
 
 
 def _tuned(evaluation: Mapping[str, Any], name: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,13 +92,13 @@ def has_answer(table: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def predictions_table(
-    tasks: Mapping[str, Mapping[int, Predictions]], refits: Mapping[str, Mapping[int, pd.DataFrame]] | None = None
+    tasks: Mapping[str, Mapping[int, Predictions]], refits: Mapping[str, Mapping[int, pd.DataFrame]]
 ) -> pa.Table:
     """Return the predictions of all seeds as one table: ids, offsets and scores, no text.
 
     Args:
         tasks: Task -> seed -> predictions of the final models.
-        refits: Task -> seed -> a refit's predictions of the test split.
+        refits: Task -> seed -> a refit's predictions of the test split; empty without refits.
     """
     parts = [
         _flat(getattr(predictions, split), task, "final", split, seed)
@@ -108,7 +108,7 @@ def predictions_table(
     ]
     parts += [
         _flat(table, task, "refit", "test", seed)
-        for task, seeds in sorted((refits or {}).items())
+        for task, seeds in sorted(refits.items())
         for seed, table in sorted(seeds.items())
     ]
     fields: list[tuple[str, Any]] = [(name, pa.string()) for name in ("example_id", "post_id", "criterion")]

@@ -178,7 +178,7 @@ def test_calibration_by_hand() -> None:
 
 def test_the_prediction_table_holds_ids_and_numbers_only() -> None:
     parts = {task: {3: Predictions(make(2), make(1))} for task, make in TABLES.items()}
-    table = predictions_table(parts)
+    table = predictions_table(parts, {})
     assert table.column_names == [
         "example_id",
         "post_id",
