@@ -7,6 +7,12 @@ rule evaluate:
         records=lambda wildcards: study.final_paths(
             paths.FINAL_RECORD, wildcards.architecture
         ),
+        refit_models=lambda wildcards: study.refit_paths(
+            paths.REFIT_MODEL, wildcards.architecture
+        ),
+        refit_records=lambda wildcards: study.refit_paths(
+            paths.REFIT_RECORD, wildcards.architecture
+        ),
         validation_texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture, ["validation"]
         ),
@@ -59,6 +65,7 @@ rule evaluate:
         "python -m evidence_hpo.steps.evaluate --settings {params.settings:q} --runtime {params.runtime:q}"
         " --architecture {wildcards.architecture} --seed {params.seed} --chosen {input.chosen}"
         " --models {input.models} --records {input.records}"
+        " --refit-models {input.refit_models} --refit-records {input.refit_records}"
         " --validation-texts {input.validation_texts} --validation-rows {input.validation_rows}"
         " --test-texts {input.test_texts} --test-rows {input.test_rows} --train-examples {input.train_examples}"
         " --validation-examples {input.validation_examples} --test-examples {input.test_examples}"
@@ -141,6 +148,12 @@ rule export_model:
         records=lambda wildcards: study.final_paths(
             paths.FINAL_RECORD, wildcards.architecture
         ),
+        refit_models=lambda wildcards: study.refit_paths(
+            paths.REFIT_MODEL, wildcards.architecture
+        ),
+        refit_records=lambda wildcards: study.refit_paths(
+            paths.REFIT_RECORD, wildcards.architecture
+        ),
         manifests=lambda wildcards: study.backbone_paths(
             paths.BACKBONE_MANIFEST, wildcards.architecture
         ),
@@ -179,7 +192,9 @@ rule export_model:
         "{wildcards.architecture}: exporting the model with its card"
     shell:
         "python -m evidence_hpo.steps.export_model --settings {params.settings:q}"
-        " --evaluation {input.evaluation} --models {input.models} --records {input.records} --manifests {input.manifests} --criteria {input.criteria}"
+        " --evaluation {input.evaluation} --models {input.models} --records {input.records}"
+        " --refit-models {input.refit_models} --refit-records {input.refit_records}"
+        " --manifests {input.manifests} --criteria {input.criteria}"
         " --corpus {input.corpus} --splits {input.splits} --train-examples {input.train_examples}"
         " --validation-examples {input.validation_examples} --directory {output.model}"
         " --code {params.code} --log {log}"

@@ -125,6 +125,46 @@ rule retrain_chosen:
         " --code {params.code} --log {log}"
 
 
+rule refit_chosen:
+    input:
+        chosen=paths.CHOSEN,
+        backbones=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE, wildcards.architecture
+        ),
+        manifests=lambda wildcards: study.backbone_paths(
+            paths.BACKBONE_MANIFEST, wildcards.architecture
+        ),
+        texts=lambda wildcards: study.token_files(
+            paths.TOKEN_TEXTS, wildcards.architecture
+        ),
+        examples=lambda wildcards: study.token_files(
+            paths.TOKEN_EXAMPLES, wildcards.architecture
+        ),
+    output:
+        record=paths.REFIT_RECORD,
+        model=directory(paths.REFIT_MODEL),
+    log:
+        "results/logs/{architecture}/retrain/refit/seed_{seed}.log",
+    benchmark:
+        "results/benchmarks/{architecture}/retrain/refit/seed_{seed}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: study.threads
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        settings=study.retrain_settings(),
+        code=code_of("refit_chosen"),
+    message:
+        "{wildcards.architecture}: training the chosen configuration on training and validation posts, seed {wildcards.seed}"
+    shell:
+        "python -m evidence_hpo.steps.refit_chosen --settings {params.settings:q} --chosen {input.chosen}"
+        " --seed {wildcards.seed} --backbones {input.backbones} --manifests {input.manifests}"
+        " --texts {input.texts} --examples {input.examples} --record {output.record} --model {output.model}"
+        " --code {params.code} --log {log}"
+
+
 rule summarize_retraining:
     input:
         chosen=expand(paths.CHOSEN, architecture=study.architectures),
@@ -137,6 +177,11 @@ rule summarize_retraining:
             record
             for name in study.architectures
             for record in study.final_paths(paths.FINAL_RECORD, name)
+        ],
+        refit=[
+            record
+            for name in study.architectures
+            for record in study.refit_paths(paths.REFIT_RECORD, name)
         ],
     output:
         summary=report(
@@ -158,4 +203,4 @@ rule summarize_retraining:
         "Summarising the retrained configurations"
     shell:
         "python -m evidence_hpo.steps.summarize_retraining --chosen {input.chosen} --records {input.records}"
-        " --final {input.final} --output {output.summary} --code {params.code} --log {log}"
+        " --final {input.final} --refit {input.refit} --output {output.summary} --code {params.code} --log {log}"

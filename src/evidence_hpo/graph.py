@@ -216,6 +216,13 @@ class StudyGraph:
             for seed in range(self.configuration.retrain.final_seeds)
         ]
 
+    def refit_paths(self, pattern: str, architecture: str) -> list[str]:
+        """Return one path for each refit of the chosen configuration."""
+        return [
+            pattern.format(architecture=architecture, seed=seed)
+            for seed in range(self.configuration.retrain.refit_seeds)
+        ]
+
     def retrain_settings(self) -> str:
         """Return the settings of a retrained model."""
         study, retrain = self.configuration.study, self.configuration.retrain

@@ -24,6 +24,8 @@ __all__ = [
     "FINAL_MODEL",
     "FINAL_RECORD",
     "PROPOSALS",
+    "REFIT_MODEL",
+    "REFIT_RECORD",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
@@ -77,6 +79,8 @@ RETRAIN_MODEL = "results/{architecture}/retrain/rank_{rank}/seed_{seed}/model"
 CHOSEN = "results/{architecture}/retrain/chosen.json"
 FINAL_RECORD = "results/{architecture}/retrain/final/seed_{seed}/record.json"
 FINAL_MODEL = "results/{architecture}/retrain/final/seed_{seed}/model"
+REFIT_RECORD = "results/{architecture}/retrain/refit/seed_{seed}/record.json"
+REFIT_MODEL = "results/{architecture}/retrain/refit/seed_{seed}/model"
 RETRAIN_SUMMARY = "results/retrain_summary.json"
 EVALUATION = "results/{architecture}/evaluation/evaluation.json"
 EVALUATION_PREDICTIONS = "results/{architecture}/evaluation/predictions.parquet"

@@ -19,6 +19,7 @@ TORCH_STEPS = {
     "tokenize_examples",
     "run_trials",
     "retrain_config",
+    "refit_chosen",
     "retrain_chosen",
     "evaluate",
     "export_model",

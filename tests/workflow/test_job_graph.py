@@ -12,7 +12,8 @@ from evidence_hpo.dag import Job, read_job_graph
 
 pytestmark = pytest.mark.workflow
 
-CONFIGURATIONS = [None, *sorted((ROOT / "presets").glob("*.yaml"))]
+CONFIGURATIONS = [None, "refit", *sorted((ROOT / "presets").glob("*.yaml"))]
+REFIT = {"retrain": {"refit_seeds": 2}}
 TRAINING_RULES = {
     "prepare_backbone",
     "define_space",
@@ -24,15 +25,16 @@ TRAINING_RULES = {
     "retrain_config",
     "choose_config",
     "retrain_chosen",
+    "refit_chosen",
     "summarize_retraining",
 }
 READERS_OF_THE_TEST_SPLIT = {"build_examples", "tokenize_examples", "evaluate"}
 
 
-@pytest.fixture(params=CONFIGURATIONS, ids=lambda path: path.stem if path else "default")
+@pytest.fixture(params=CONFIGURATIONS, ids=lambda given: given.stem if isinstance(given, Path) else given or "default")
 def graph(request: pytest.FixtureRequest, tmp_path: Path) -> networkx.DiGraph[int]:
-    study = make_study(tmp_path, {})
-    arguments = ["--configfile", str(request.param)] if request.param else []
+    study = make_study(tmp_path, REFIT if request.param == "refit" else {})
+    arguments = ["--configfile", str(request.param)] if isinstance(request.param, Path) else []
     return read_job_graph(study.run(*arguments, "--forceall", "--dag", "dot").stdout)
 
 
@@ -48,8 +50,10 @@ def test_test_split_reaches_no_search_and_no_training(graph: networkx.DiGraph[in
         assert direct <= READERS_OF_THE_TEST_SPLIT
 
 
-def test_graph_has_every_phase(graph: networkx.DiGraph[int]) -> None:
+def test_graph_has_every_phase(graph: networkx.DiGraph[int], request: pytest.FixtureRequest) -> None:
     rules = {graph.nodes[node]["job"].rule for node in graph}
-    assert rules >= TRAINING_RULES - {"narrow_space"}
+    assert rules >= TRAINING_RULES - {"narrow_space", "refit_chosen"}
+    refits = request.node.callspec.params["graph"] == "refit"
+    assert ("refit_chosen" in rules) == refits
     assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
     assert "export_model" in rules

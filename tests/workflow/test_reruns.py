@@ -24,6 +24,7 @@ CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("bootstrap repeats", {"evaluation.bootstrap_repeats": 150}, {**EVALUATION, **PICTURE}),
     ("checkpoints", {"training.checkpoints": {"keep_last_n": 1}}, {}),
     ("one more final seed", {"retrain.final_seeds": 2}, {"retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}),
+    ("refits", {"retrain.refit_seeds": 2}, {"refit_chosen": 2, "summarize_retraining": 1, **EVALUATION}),
     ("one more seed", {"retrain.seeds": 2}, {"retrain_config": 2, **FINAL}),
     (
         "epochs of stage 2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -103,7 +104,7 @@ def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study
 
 
 def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
-    study = make_study(tmp_path, overlay(TINY, {"study.architectures": ["share", "joint"]}))
+    study = make_study(tmp_path, overlay(TINY, {"study.architectures": ["share", "joint"], "retrain.refit_seeds": 1}))
     study.run("--cores", "2")
     summary = read_artefact(study.folder / "results/retrain_summary.json", "retrain_summary")
     assert set(summary["architectures"]) == {"share", "joint"}
@@ -112,3 +113,27 @@ def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
         assert set(evaluation["tasks"]) == {"criteria", "evidence"}
         exported = read_artefact(study.folder / f"results/models/{architecture}/evidence_hpo.json", "export")
         assert ("evidence_encoder/model.safetensors" in exported["files"]) == (architecture == "joint")
+        _check_refit(study.folder, architecture, summary["architectures"][architecture], evaluation, exported)
+    text = (study.folder / "results/evaluation_report.md").read_text(encoding="utf-8")
+    assert "- joint, evidence, refit on training and validation posts: " in text
+
+
+def _check_refit(
+    folder: Path, architecture: str, summary: dict[str, Any], evaluation: dict[str, Any], exported: dict[str, Any]
+) -> None:
+    """The refit was trained on both splits, is scored beside the final models and is what is exported."""
+    retrain = folder / f"results/{architecture}/retrain"
+    record = read_artefact(retrain / "refit/seed_0/record.json", "retrain_record")
+    final = read_artefact(retrain / "final/seed_0/record.json", "retrain_record")
+    chosen = read_artefact(retrain / "chosen.json", "chosen")
+    assert (record["state"], record["value"], record["refit_epochs"]) == ("complete", None, chosen["refit_epochs"])
+    assert (record["parameters"], record["digests"]) == (final["parameters"], final["digests"])
+    assert [one["epoch"] for one in record["evaluations"]] == list(range(1, chosen["refit_epochs"] + 1))
+    assert all(one["metrics"] == {} for one in record["evaluations"])
+    sha256 = digest_file(retrain / "refit/seed_0/model/model.safetensors")
+    listed = summary["refit"]["seeds"][0]["checkpoint"]
+    assert sha256 == record["checkpoint"]["sha256"] == listed["sha256"] == exported["run"]["weights"]
+    assert set(evaluation["refit"]["tasks"]) == {"criteria", "evidence"}
+    assert exported["trained_on"] == ["train", "validation"]
+    card = (folder / f"results/models/{architecture}/README.md").read_text(encoding="utf-8")
+    assert "It is a **refit**" in card

@@ -17,4 +17,10 @@ class RetrainSettings(Section):
     final_seeds: int = Field(
         3, ge=1, le=50, description="Fresh seeds of the chosen configuration, which the report uses."
     )
+    refit_seeds: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="Models of the chosen configuration trained on training and validation posts together; 0: none.",
+    )
     epochs: int | None = Field(None, ge=1, le=1000, description="Epochs; null: as in the last stage.")

@@ -14,6 +14,7 @@ from evidence_hpo.evaluation.floors import Floor
 from evidence_hpo.evaluation.intervals import Resampler, rounded, score
 from evidence_hpo.evaluation.models import FinalModel, validation_objective
 from evidence_hpo.evaluation.predictions import Predictions, checked
+from evidence_hpo.evaluation.refits import Refits, refit_section
 from evidence_hpo.evaluation.scorers import CriteriaScorer, EvidenceScorer, Scorer
 
 __all__ = ["REPLAY_TOLERANCE", "TaskInput", "assess_tasks", "candidate_comparison", "evaluation_artefact"]
@@ -34,6 +35,7 @@ def evaluation_artefact(
     digests: Mapping[str, Any],
     settings: EvaluationSettings,
     seed: int,
+    refits: Refits | None = None,
 ) -> dict[str, Any]:
     """Return the content of ``evaluation.json``.
 
@@ -44,8 +46,9 @@ def evaluation_artefact(
         digests: Digests of what was evaluated and on what.
         settings: Settings of the evaluation.
         seed: Seed of the resamples.
+        refits: The refits and their predictions; None: there are none.
     """
-    assessments = assess_tasks(tasks, settings, seed)
+    assessments = assess_tasks(tasks, settings, seed, refits)
     described = [_described(model, tasks) for model in models]
     warnings = [warning for one in assessments.values() for warning in one.warnings]
     return {
@@ -59,6 +62,7 @@ def evaluation_artefact(
         "configuration": _configuration(chosen, models[0].record),
         "tasks": {task: one.report for task, one in assessments.items()},
         "combined": _combined(assessments, settings.confidence),
+        "refit": _refit(refits, assessments, settings.confidence) if refits else None,
         "candidates": candidate_comparison(chosen, settings.confidence),
         "warnings": [*warnings, *_replay_warnings(described)],
         "digests": dict(digests),
@@ -108,13 +112,16 @@ def _replay_warnings(models: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]
     ]
 
 
-def assess_tasks(tasks: Mapping[str, TaskInput], settings: EvaluationSettings, seed: int) -> dict[str, Assessment]:
+def assess_tasks(
+    tasks: Mapping[str, TaskInput], settings: EvaluationSettings, seed: int, refits: Refits | None = None
+) -> dict[str, Assessment]:
     """Assess all tasks on the same resamples of the test posts.
 
     Args:
         tasks: What is assessed, by task.
         settings: Repeats, level and headline thresholds.
         seed: Seed of the resamples.
+        refits: The refits and their predictions; None: there are none.
 
     Raises:
         DataError: A model and the floors were given different examples.
@@ -125,8 +132,19 @@ def assess_tasks(tasks: Mapping[str, TaskInput], settings: EvaluationSettings, s
     found = {}
     for name, (models, floors) in checked_tasks.items():
         scorer: Scorer = _SCORERS[name](resampler, floors[0].predictions.test)
-        found[name] = assess(scorer, models, floors, settings)
+        found[name] = assess(scorer, models, floors, settings, _refit_tests(name, refits, floors) if refits else None)
     return found
+
+
+def _refit_tests(task: str, refits: Refits, floors: Sequence[Floor]) -> dict[int, pd.DataFrame]:
+    """Return the refits' tables of a task in the order of the floors' rows."""
+    wanted = floors[0].predictions.test["example_id"].tolist()
+    return {seed: checked(one, task, wanted, f"refit, {task}, test split") for seed, one in refits.tests[task].items()}
+
+
+def _refit(refits: Refits, assessments: Mapping[str, Assessment], confidence: float) -> dict[str, Any]:
+    assessed = {name: one.refit for name, one in assessments.items() if one.refit}
+    return refit_section(refits, assessed, {name: one.objective for name, one in assessments.items()}, confidence)
 
 
 def _same_rows(task: str, models: Mapping[int, Predictions], floors: Sequence[Floor]) -> TaskInput:
@@ -146,7 +164,7 @@ def _combined(assessments: Mapping[str, Assessment], confidence: float) -> dict[
     """Return the mean of both tasks' headline scores with its interval; None where there is one task only."""
     if len(assessments) < 2:
         return None
-    draws = [assessment.objective["model"] for assessment in assessments.values()]
+    draws = [assessment.objective for assessment in assessments.values()]
     return {"metric": "mean_macro_f1_char_f1", "score": score(sum(draws[1:], start=draws[0]) / len(draws), confidence)}
 
 

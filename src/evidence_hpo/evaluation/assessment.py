@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.evaluation.calibration import brier_score, expected_calibration_error, reliability_bins
+from evidence_hpo.evaluation.contenders import Contender, chance_warnings, collapse_warnings, floor_warnings, tuned
 from evidence_hpo.evaluation.floors import Floor
-from evidence_hpo.evaluation.intervals import Draws, difference, rounded, score
+from evidence_hpo.evaluation.intervals import rounded, score
 from evidence_hpo.evaluation.predictions import Predictions
-from evidence_hpo.evaluation.scorers import Scored, Scorer
+from evidence_hpo.evaluation.refits import RefitAssessment, assess_refit
+from evidence_hpo.evaluation.scorers import Scorer
 
 __all__ = ["MINIMUM_POSTS", "Assessment", "assess"]
 
@@ -29,28 +31,18 @@ class Assessment:
 
     report: dict[str, Any]
     warnings: list[dict[str, Any]]
-    objective: Draws
-    """``model`` -> the objective in each resample under the headline thresholds, shape [seeds, 1 + repeats]."""
-
-
-@dataclass(frozen=True)
-class _Contender:
-    """A model with its seeds, or a floor as a model of one seed."""
-
-    predictions: Sequence[Predictions]
-    thresholds: Sequence[Any]
-    scored: Sequence[Mapping[str, Scored]]
-
-    def draws(self, strategy: str, metric: str) -> Any:
-        return np.stack([of_seed[strategy].overall[metric] for of_seed in self.scored])
-
-    def metrics(self, strategy: str, confidence: float) -> dict[str, Any]:
-        names = self.scored[0][strategy].overall
-        return {name: score(self.draws(strategy, name), confidence) for name in names}
+    objective: NDArray[np.float64]
+    """The objective in each resample under the headline thresholds, shape [seeds, 1 + repeats]."""
+    refit: RefitAssessment | None
+    """Of the refits, where there are any."""
 
 
 def assess(
-    scorer: Scorer, models: Mapping[int, Predictions], floors: Sequence[Floor], settings: EvaluationSettings
+    scorer: Scorer,
+    models: Mapping[int, Predictions],
+    floors: Sequence[Floor],
+    settings: EvaluationSettings,
+    refits: Mapping[int, pd.DataFrame] | None = None,
 ) -> Assessment:
     """Score the models of all seeds and the floors on the same rows and resamples.
 
@@ -59,14 +51,16 @@ def assess(
         models: Seed -> predictions.
         floors: The task's floors.
         settings: Level of the intervals and headline thresholds.
+        refits: Seed -> a refit's predictions of the test rows; None: there are no refits.
     """
     seeds = sorted(models)
-    model = _contender(scorer, [models[seed] for seed in seeds])
-    rivals = {floor.name: _contender(scorer, [floor.predictions]) for floor in floors}
+    predictions = [models[seed] for seed in seeds]
+    model = tuned(scorer, predictions)
+    rivals = {floor.name: tuned(scorer, [floor.predictions]) for floor in floors}
     headline = settings.thresholds if settings.thresholds in scorer.strategies else "global"
-    test = model.predictions[0].test
+    test = predictions[0].test
     report: dict[str, Any] = {
-        "rows": {split: _rows(scorer, getattr(model.predictions[0], split)) for split in ("validation", "test")},
+        "rows": {split: _rows(scorer, getattr(predictions[0], split)) for split in ("validation", "test")},
         "headline": {
             "thresholds": headline,
             "metric": scorer.objective,
@@ -81,18 +75,14 @@ def assess(
         },
         "by_criterion": _by_criterion(scorer, model, test, headline, settings.confidence),
         "confusion": _confusion(seeds, model, headline),
-        "calibration": _calibration(model) if scorer.task == "criteria" else None,
+        "calibration": _calibration(predictions) if scorer.task == "criteria" else None,
         "floors": [_floor(floor, rivals[floor.name], model, headline, settings.confidence) for floor in floors],
     }
-    warnings = [*_collapse(scorer, seeds, model, headline), *_chance(scorer, report["metrics"][headline])]
-    warnings += _not_above(scorer, report["floors"])
-    return Assessment(report, warnings, {"model": model.draws(headline, scorer.objective)})
-
-
-def _contender(scorer: Scorer, predictions: Sequence[Predictions]) -> _Contender:
-    thresholds = [scorer.tune(part.validation) for part in predictions]
-    scored = [scorer.scored(part.test, own) for part, own in zip(predictions, thresholds, strict=True)]
-    return _Contender(predictions, thresholds, scored)
+    warnings = collapse_warnings(scorer, "the model", seeds, model, headline)
+    warnings += chance_warnings(scorer, "the model", report["metrics"][headline])
+    warnings += floor_warnings(scorer, "the model", report["floors"])
+    refit = assess_refit(scorer, model, rivals, refits, headline, settings.confidence) if refits else None
+    return Assessment(report, warnings, model.draws(headline, scorer.objective), refit)
 
 
 def _rows(scorer: Scorer, table: pd.DataFrame) -> dict[str, int]:
@@ -104,7 +94,7 @@ def _rows(scorer: Scorer, table: pd.DataFrame) -> dict[str, int]:
 
 
 def _by_criterion(
-    scorer: Scorer, model: _Contender, test: pd.DataFrame, strategy: str, confidence: float
+    scorer: Scorer, model: Contender, test: pd.DataFrame, strategy: str, confidence: float
 ) -> list[dict[str, Any]]:
     positive = scorer.positives(test)
     criteria, posts = test["criterion"].to_numpy(dtype=object), test["post_id"].to_numpy(dtype=object)
@@ -135,7 +125,7 @@ def _criterion_score(draws: NDArray[np.float64], confidence: float, few: bool) -
     return score(draws, confidence) | ({"low": None, "high": None} if few else {})
 
 
-def _confusion(seeds: Sequence[int], model: _Contender, strategy: str) -> dict[str, Any]:
+def _confusion(seeds: Sequence[int], model: Contender, strategy: str) -> dict[str, Any]:
     cells = np.stack([of_seed[strategy].confusion for of_seed in model.scored])
     names = ("true_positives", "false_positives", "false_negatives", "true_negatives")
     return {
@@ -147,13 +137,13 @@ def _confusion(seeds: Sequence[int], model: _Contender, strategy: str) -> dict[s
     }
 
 
-def _calibration(model: _Contender) -> dict[str, Any]:
+def _calibration(predictions: Sequence[Predictions]) -> dict[str, Any]:
     """Return the calibration on the test split; bins pool the seeds, scores are means over them."""
-    tables = [part.test for part in model.predictions]
+    tables = [part.test for part in predictions]
     labels = [table["label"].to_numpy() for table in tables]
     probabilities = [table["probability"].to_numpy(dtype=np.float64) for table in tables]
     pairs = list(zip(labels, probabilities, strict=True))
-    share = float((model.predictions[0].validation["label"] == 1).mean())
+    share = float((predictions[0].validation["label"] == 1).mean())
     return {
         "bins": reliability_bins(np.concatenate(labels), np.concatenate(probabilities)),
         "expected_calibration_error": rounded(float(np.mean([expected_calibration_error(*pair) for pair in pairs]))),
@@ -162,54 +152,10 @@ def _calibration(model: _Contender) -> dict[str, Any]:
     }
 
 
-def _floor(floor: Floor, rival: _Contender, model: _Contender, headline: str, confidence: float) -> dict[str, Any]:
-    names = rival.scored[0][headline].overall
+def _floor(floor: Floor, rival: Contender, model: Contender, headline: str, confidence: float) -> dict[str, Any]:
     return {
         "name": floor.name,
         "method": floor.method,
         "metrics": {strategy: rival.metrics(strategy, confidence) for strategy in rival.scored[0]},
-        "differences": {
-            name: difference(model.draws(headline, name), rival.draws(headline, name), confidence) for name in names
-        },
+        "differences": model.differences(rival, headline, confidence),
     }
-
-
-def _collapse(scorer: Scorer, seeds: Sequence[int], model: _Contender, strategy: str) -> list[dict[str, Any]]:
-    warnings = []
-    for seed, of_seed in zip(seeds, model.scored, strict=True):
-        tp, fp, fn, tn = of_seed[strategy].confusion
-        rows = int(tp + fp + fn + tn)
-        always = "negative" if tp + fp == 0 else "positive" if fn + tn == 0 else None
-        if always is None or (scorer.task == "evidence" and always == "positive" and fp == 0):
-            continue
-        answer = {"negative": "gives no span", "positive": "gives a span"}[always]
-        what = answer if scorer.task == "evidence" else f"predicts the {always} class"
-        message = f"{scorer.task}: the model of seed {seed} {what} for all {rows} test examples: it has collapsed."
-        warnings.append({"code": "collapsed", "task": scorer.task, "message": message})
-    return warnings
-
-
-def _chance(scorer: Scorer, metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Warn of probabilities that rank like a coin: such a model can still beat the majority class in macro-F1."""
-    area = metrics.get("roc_auc")
-    if area is None or area["low"] > 0.5:
-        return []
-    message = (
-        f"{scorer.task}: the model ranks examples no better than chance: roc_auc {area['mean']:.3f}, interval "
-        f"{area['low']:.3f} to {area['high']:.3f}."
-    )
-    return [{"code": "chance", "task": scorer.task, "message": message}]
-
-
-def _not_above(scorer: Scorer, floors: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    warnings = []
-    for floor in floors:
-        gap = floor["differences"][scorer.objective]
-        if gap["low"] <= 0:
-            relation = "is below" if gap["high"] < 0 else "cannot be told from"
-            message = (
-                f"{scorer.task}: {scorer.objective} of the model {relation} the floor {floor['name']}: difference "
-                f"{gap['mean']:+.3f}, interval {gap['low']:+.3f} to {gap['high']:+.3f}."
-            )
-            warnings.append({"code": "not_above_floor", "task": scorer.task, "message": message})
-    return warnings

@@ -9,20 +9,10 @@ from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.thresholds import DEFAULT_NULL_THRESHOLD, DEFAULT_PROBABILITY
 from evidence_hpo.files import digest_json
 
-__all__ = ["best_seed", "data_description", "export_description"]
+__all__ = ["data_description", "export_description"]
 
 _DEFAULTS = {"criteria": DEFAULT_PROBABILITY, "evidence": DEFAULT_NULL_THRESHOLD}
 _SOURCE_KEYS = ("kind", "dataset", "revision", "seed")
-
-
-def best_seed(records: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the finished final run with the best validation objective, the first of equals; never by the test split.
-
-    Args:
-        records: Contents of the final runs' ``record.json``; at least one is complete.
-    """
-    complete = [record for record in records if record["state"] == "complete"]
-    return min(complete, key=lambda record: (-record["value"], record["seed_index"]))
 
 
 def export_description(
@@ -51,25 +41,22 @@ def export_description(
     Raises:
         DataError: The evaluation or the manifests are not of this run.
     """
-    seed = record["seed_index"]
-    if seed not in evaluation["seeds"] or evaluation["configuration"]["parameters"] != record["parameters"]:
-        raise DataError(f"evaluation.json: is not of the final run with seed {seed}; run evaluate again")
-    backbone = next((one for one in backbones if one["digest"] == record["digests"]["backbone"]), None)
-    if backbone is None:
-        raise DataError(f"the encoder of the final run with seed {seed} is not among the manifests; retrain it")
+    backbone = _backbone(record, evaluation, backbones)
     identifiers = [criterion["id"] for criterion in criteria]
     return {
         "study": evaluation["study"],
         "architecture": evaluation["architecture"],
         "tasks": sorted(evaluation["tasks"]),
         "transformers_class": transformers_class,
-        "seed": seed,
+        "seed": record["seed_index"],
         "training_seed": record["seed"],
+        "trained_on": ["train", "validation"] if record["role"] == "refit" else ["train"],
         "parameters": record["parameters"],
         "max_answer_tokens": max_answer_tokens,
         "criteria": [dict(criterion) for criterion in criteria],
         "thresholds": {
-            name: _thresholds(name, task, seed, identifiers) for name, task in sorted(evaluation["tasks"].items())
+            name: _thresholds(name, task["headline"]["thresholds"], _tuned(evaluation, name, record), identifiers)
+            for name, task in sorted(evaluation["tasks"].items())
         },
         "validation": {
             "objective": record["objective"],
@@ -79,23 +66,45 @@ def export_description(
         },
         "backbone": dict(backbone),
         "data": {**data, "tokens": {split: evaluation["digests"][split] for split in ("train", "validation", "test")}},
-        "run": {key: record[key] for key in ("key", "epochs", "precision", "versions")}
+        "run": {key: record[key] for key in ("key", "epochs", "refit_epochs", "precision", "versions")}
         | {"code": record["digests"]["code"], "weights": record["checkpoint"]["sha256"]},
         "evaluation": digest_json(evaluation),
         "files": dict(files),
     }
 
 
-def _thresholds(name: str, task: Mapping[str, Any], seed: int, criteria: Sequence[str]) -> dict[str, Any]:
-    """Return the thresholds of one seed, and as ``decision`` the one of each criterion behind the headline scores."""
-    tuned = next(one for one in task["thresholds"]["per_seed"] if one["seed"] == seed)
-    strategy = task["headline"]["thresholds"]
+def _backbone(
+    record: Mapping[str, Any], evaluation: Mapping[str, Any], backbones: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the manifest of a run's encoder, and check that the evaluation is of the run."""
+    seed, role = record["seed_index"], record["role"]
+    scored = evaluation["refit"] if role == "refit" else evaluation
+    of_run = scored is not None and seed in scored["seeds"]
+    if not of_run or evaluation["configuration"]["parameters"] != record["parameters"]:
+        raise DataError(f"evaluation.json: is not of the {role} run with seed {seed}; run evaluate again")
+    found = next((one for one in backbones if one["digest"] == record["digests"]["backbone"]), None)
+    if found is None:
+        raise DataError(f"the encoder of the {role} run with seed {seed} is not among the manifests; retrain it")
+    return found
+
+
+def _tuned(evaluation: Mapping[str, Any], name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the thresholds that a run was scored at: its own, or of a refit those of the refits."""
+    if record["role"] == "refit":
+        return dict(evaluation["refit"]["tasks"][name]["thresholds"])
+    per_seed = evaluation["tasks"][name]["thresholds"]["per_seed"]
+    own = next(one for one in per_seed if one["seed"] == record["seed_index"])
+    return {key: value for key, value in own.items() if key != "seed"}
+
+
+def _thresholds(name: str, strategy: str, tuned: Mapping[str, Any], criteria: Sequence[str]) -> dict[str, Any]:
+    """Return the tuned thresholds, and as ``decision`` the one of each criterion behind the headline scores."""
     own = tuned.get("per_criterion", {}) if strategy == "per_criterion" else {}
     usual = _DEFAULTS[name] if strategy == "none" else tuned["global"]
     return {
         "strategy": strategy,
         "decision": {criterion: own.get(criterion, usual) for criterion in criteria},
-        **{key: value for key, value in tuned.items() if key != "seed"},
+        **tuned,
     }
 
 

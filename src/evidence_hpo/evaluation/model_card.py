@@ -7,13 +7,13 @@ Mitchell et al. 2019, "Model Cards for Model Reporting".
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from evidence_hpo.evaluation.markdown import gap, score, table
-from evidence_hpo.evaluation.reports import FLOOR_NAMES, verdicts
+from evidence_hpo.evaluation.reports import FLOOR_NAMES, refit_verdicts, verdicts
 from evidence_hpo.evaluation.usage import usage
 from evidence_hpo.files import digest_json
 
@@ -49,6 +49,13 @@ _LIMITS = """\
 _SYNTHETIC = """\
 > **Synthetic data.** The model was trained and scored on the sample corpus of evidence-hpo, whose posts were generated
 > by a grammar. Its scores say that the pipeline works, and nothing about texts that people wrote."""
+_REFIT = """\
+It is a **refit**: trained on the training and validation posts together, so that no validation post was left to tune
+thresholds or to choose weights by. It decides at the mean of the final models' thresholds and holds the weights of its
+last epoch. Its verdict on the test split:"""
+_FINALS = (
+    "The verdict of the final models, which have the same configuration and were trained on the training posts alone:"
+)
 
 
 def model_card(
@@ -85,14 +92,28 @@ def _introduction(description: Mapping[str, Any], evaluation: Mapping[str, Any])
         f"This model {does}. {_ARCHITECTURES[description['architecture']]} It was found, trained and scored by "
         f"[evidence-hpo](#rebuild-and-cite) in the study `{description['study']}`."
     ]
-    for verdict in verdicts(evaluation):
-        name = "" if verdict["above_all_floors"] else "Warning: "
-        lines += ["", f"> **{name}{verdict['task']}** {verdict['text']}"]
-    for warning in evaluation["warnings"]:
+    warnings = list(evaluation["warnings"])
+    if _is_refit(description):
+        warnings += evaluation["refit"]["warnings"]
+        lines += ["", _REFIT, *_verdicts(refit_verdicts(evaluation)), "", _FINALS]
+    lines += _verdicts(verdicts(evaluation))
+    for warning in warnings:
         lines += ["", f"> **Warning.** {warning['message']}"]
     if description["data"]["source"]["kind"] == "sample":
         lines += ["", _SYNTHETIC]
     return lines
+
+
+def _verdicts(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = []
+    for verdict in found:
+        name = "" if verdict["above_all_floors"] else "Warning: "
+        lines += ["", f"> **{name}{verdict['task']}** {verdict['text']}"]
+    return lines
+
+
+def _is_refit(description: Mapping[str, Any]) -> bool:
+    return "validation" in description["trained_on"]
 
 
 def _use(description: Mapping[str, Any]) -> list[str]:
@@ -120,9 +141,13 @@ def _use(description: Mapping[str, Any]) -> list[str]:
 
 def _scores(description: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
     seeds = len(evaluation["seeds"])
-    which = "one fresh seed, which is this model"
-    if seeds > 1:
+    if _is_refit(description):
+        number = f"{seeds} fresh seeds" if seeds > 1 else "one fresh seed"
+        which = f"{number} on the split *train*, and then for this model on *train* and *validation* together"
+    elif seeds > 1:
         which = f"{seeds} fresh seeds. This is seed {description['seed']}, which has the best *validation* score"
+    else:
+        which = "one fresh seed, which is this model"
     lines = [
         f"The configuration was trained with {which}. The test split chose nothing. Intervals "
         f"({evaluation['confidence']:.0%}) are bootstraps over posts, of the mean over seeds; floors are methods "
@@ -141,12 +166,18 @@ def _task(
     strategy = headline["thresholds"]
     floors = task["floors"]
     header = ["metric", "this model", "mean of the seeds"]
+    refit = evaluation["refit"]["tasks"][name] if _is_refit(description) else None
+    if refit:
+        header.append("mean of the refits minus mean of the seeds")
     for floor in floors:
         floor_name = FLOOR_NAMES.get(floor["name"], floor["name"])
         header += [floor_name, f"mean minus {floor_name}"]
     body = []
     for metric, found in task["metrics"][strategy].items():
-        cells = [f"`{metric}`", f"{_own(description, evaluation, found):.3f}", score(found)]
+        own = _own(description, evaluation, name, metric)
+        cells = [f"`{metric}`", f"{own:.3f}", score(found)]
+        if refit:
+            cells.append(gap(refit["differences"][metric]))
         for floor in floors:
             cells += [f"{floor['metrics'][strategy][metric]['mean']:.3f}", gap(floor["differences"][metric])]
         body.append(cells)
@@ -165,20 +196,27 @@ def _task(
         "",
         *table(["criterion", "examples", "positives", f"`{metric}`, mean of the seeds"], by_criterion),
         "",
-        *_thresholds(description["thresholds"][name], name),
+        *_thresholds(description, name),
         "",
     ]
 
 
-def _own(description: Mapping[str, Any], evaluation: Mapping[str, Any], found: Mapping[str, Any]) -> float:
-    return float(found["per_seed"][evaluation["seeds"].index(description["seed"])])
+def _own(description: Mapping[str, Any], evaluation: Mapping[str, Any], task: str, metric: str) -> float:
+    """Return this model's own score under the headline thresholds."""
+    seeds = (evaluation["refit"] if _is_refit(description) else evaluation)["seeds"]
+    per_seed = _shown(description, evaluation, task)[metric]["per_seed"]
+    return float(per_seed[seeds.index(description["seed"])])
 
 
-def _thresholds(thresholds: Mapping[str, Any], task: str) -> list[str]:
+def _thresholds(description: Mapping[str, Any], task: str) -> list[str]:
+    thresholds = description["thresholds"][task]
     unit = "probability" if task == "criteria" else "margin of the best span over the null answer"
     values = sorted(set(thresholds["decision"].values()))
     shown = f"{values[0]:.4g}" if len(values) == 1 else f"{values[0]:.4g} to {values[-1]:.4g}, by criterion"
-    how = "not tuned" if thresholds["strategy"] == "none" else "tuned on the validation split"
+    tuned = "tuned on the validation split"
+    if _is_refit(description):
+        tuned = f"mean of the thresholds that were {tuned} for the final models"
+    how = "not tuned" if thresholds["strategy"] == "none" else tuned
     return [f"Decision threshold ({unit}, {how}): {shown}; exact values in `evidence_hpo.json`."]
 
 
@@ -193,9 +231,15 @@ def _data(description: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list
             body += [[f"{what} {split}, {task}", "-", f"`{digest}`"] for task, digest in sorted(of_split.items())]
     trained = {task: found["rows"]["validation"] for task, found in sorted(evaluation["tasks"].items())}
     validation = "; ".join(f"{task}: {rows['examples']} examples" for task, rows in trained.items())
+    how = f"on the split *train*; checkpoint and thresholds were chosen on *validation* ({validation})"
+    if _is_refit(description):
+        how = (
+            f"on the splits *train* and *validation* together ({validation}); configuration, number of epochs and "
+            "thresholds were chosen before, with models that were trained on *train* alone"
+        )
     return [
         f"The corpus is {_SOURCES[source['kind']]}{named}. Posts are split once; no post is in two splits. The model "
-        f"was trained on the split *train*; checkpoint and thresholds were chosen on *validation* ({validation}).",
+        f"was trained {how}.",
         "",
         *table(["content", "posts", "SHA-256"], body),
     ]
@@ -207,13 +251,18 @@ def _training(description: Mapping[str, Any], evaluation: Mapping[str, Any], sec
     origin = configuration["origin"]
     of_seeds = ", ".join(f"{value:.4f}" for value in validation["of_seeds"])
     body = [[f"`{name}`", f"`{value}`"] for name, value in sorted(description["parameters"].items())]
-    where = f"results/provenance/{description['architecture']}/retrain/final/seed_{description['seed']}.json"
+    if _is_refit(description):
+        role, length = "refit", f"ended after epoch {run['refit_epochs']} of a schedule of {run['epochs']}"
+        scored = f"none of its own, as it was trained on that split (final models: {of_seeds})"
+    else:
+        role, length = "final", f"at most {run['epochs']} epochs, best epoch {validation['best_epoch']:g}"
+        scored = f"{validation['value']:.4f} (all seeds: {of_seeds})"
+    where = f"results/provenance/{description['architecture']}/retrain/{role}/seed_{description['seed']}.json"
     return [
         *_backbone(backbone),
-        f"- Configuration: trial {origin['number']} of {origin['stage']}, at most {run['epochs']} epochs, best epoch "
-        f"{validation['best_epoch']:g}, effective batch {configuration['effective_batch_size']}, training seed "
-        f"{description['training_seed']}.",
-        f"- Validation `{validation['objective']}`: {validation['value']:.4f} (all seeds: {of_seeds}).",
+        f"- Configuration: trial {origin['number']} of {origin['stage']}, {length}, effective batch "
+        f"{configuration['effective_batch_size']}, training seed {description['training_seed']}.",
+        f"- Validation `{validation['objective']}`: {scored}.",
         f"- Arithmetic {run['precision']}; weights are stored in float32. The run took {seconds:.0f} s; energy was not "
         f"measured. The study's folder names the machine in `{where}`.",
         "- Versions: " + ", ".join(f"{name} {version}" for name, version in sorted(run["versions"].items())) + ".",
@@ -288,15 +337,22 @@ def _results(description: Mapping[str, Any], evaluation: Mapping[str, Any]) -> l
             dataset_revision=source.get("revision"),
             dataset_args={"token_cache_sha256": digests[evaluation["split"]][name]},
             metric_type=_HUB_METRICS.get(metric, metric),
-            metric_name=_metric_name(metric, found, evaluation),
-            metric_value=_own(description, evaluation, found),
+            metric_name=_metric_name(metric, _shown(description, evaluation, name)[metric], evaluation),
+            metric_value=_own(description, evaluation, name, metric),
         )
         for name, task in sorted(evaluation["tasks"].items())
-        for metric, found in task["metrics"][task["headline"]["thresholds"]].items()
+        for metric in task["metrics"][task["headline"]["thresholds"]]
     ]
 
 
+def _shown(description: Mapping[str, Any], evaluation: Mapping[str, Any], task: str) -> Mapping[str, Any]:
+    """Return the scores of the models of this one's kind, refits or final models, under the headline thresholds."""
+    scored = evaluation["refit"] if _is_refit(description) else evaluation
+    shown: Mapping[str, Any] = scored["tasks"][task]["metrics"][evaluation["tasks"][task]["headline"]["thresholds"]]
+    return shown
+
+
 def _metric_name(metric: str, found: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
-    seeds, level = len(evaluation["seeds"]), evaluation["confidence"]
+    seeds, level = len(found["per_seed"]), evaluation["confidence"]
     interval = f"{level:.0%} interval {found['low']:.3f} to {found['high']:.3f}"
     return f"{metric} (mean of {seeds} seed{'s' if seeds > 1 else ''} {found['mean']:.3f}, {interval})"

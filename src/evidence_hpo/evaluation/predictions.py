@@ -91,28 +91,42 @@ def has_answer(table: pd.DataFrame) -> NDArray[np.bool_]:
     return np.array([len(spans) > 0 for spans in table["gold"]], dtype=bool)
 
 
-def predictions_table(tasks: Mapping[str, Mapping[int, Predictions]]) -> pa.Table:
+def predictions_table(
+    tasks: Mapping[str, Mapping[int, Predictions]], refits: Mapping[str, Mapping[int, pd.DataFrame]]
+) -> pa.Table:
     """Return the predictions of all seeds as one table: ids, offsets and scores, no text.
 
     Args:
-        tasks: Task -> seed -> predictions.
+        tasks: Task -> seed -> predictions of the final models.
+        refits: Task -> seed -> a refit's predictions of the test split; empty without refits.
     """
     parts = [
-        _flat(getattr(predictions, split), task, split, seed)
+        _flat(getattr(predictions, split), task, "final", split, seed)
         for task, seeds in sorted(tasks.items())
         for seed, predictions in sorted(seeds.items())
         for split in ("validation", "test")
     ]
+    parts += [
+        _flat(table, task, "refit", "test", seed)
+        for task, seeds in sorted(refits.items())
+        for seed, table in sorted(seeds.items())
+    ]
     fields: list[tuple[str, Any]] = [(name, pa.string()) for name in ("example_id", "post_id", "criterion")]
-    fields += [("task", pa.string()), ("split", pa.string()), ("seed", pa.int64()), ("label", pa.int8())]
+    fields += [
+        ("task", pa.string()),
+        ("role", pa.string()),
+        ("split", pa.string()),
+        ("seed", pa.int64()),
+        ("label", pa.int8()),
+    ]
     fields += [("probability", pa.float64()), ("start", pa.int32()), ("end", pa.int32())]
     fields += [("span_score", pa.float64()), ("null_score", pa.float64())]
     schema = pa.schema(fields)
     return pa.concat_tables(pa.Table.from_pylist(part, schema=schema) for part in parts)
 
 
-def _flat(table: pd.DataFrame, task: str, split: str, seed: int) -> list[dict[str, Any]]:
-    flat = table.drop(columns="gold", errors="ignore").assign(task=task, split=split, seed=seed)
+def _flat(table: pd.DataFrame, task: str, role: str, split: str, seed: int) -> list[dict[str, Any]]:
+    flat = table.drop(columns="gold", errors="ignore").assign(task=task, role=role, split=split, seed=seed)
     if task == "evidence":
         flat["label"] = has_answer(table).astype(np.int8)
     return [{str(name): value for name, value in row.items()} for row in flat.to_dict(orient="records")]

@@ -8,7 +8,7 @@ from typing import Any
 from evidence_hpo.evaluation.markdown import gap as _gap
 from evidence_hpo.evaluation.markdown import score as _score
 from evidence_hpo.evaluation.markdown import table as _table
-from evidence_hpo.evaluation.reports import FLOOR_NAMES
+from evidence_hpo.evaluation.reports import FLOOR_NAMES, refit_verdicts
 
 __all__ = ["report_text"]
 
@@ -40,6 +40,12 @@ _HOW_TO_READ = """\
 - **Evidence.** `char_f1` compares characters of spans as SQuAD does, a rightly silent model scoring 1; `exact_match`
   wants the same offsets; `has_answer` is the share of pairs where giving a span or none was right.
 """
+_REFIT = """\
+- **Refit.** The chosen configuration, trained on the training and validation posts together for as many epochs as were
+  best on average before. Nothing is left to judge it by or to tune thresholds on: it decides at the mean of the final
+  models' thresholds, and the headline stays theirs. Differences are over the same posts in each resample; their
+  intervals say nothing about other training seeds.
+"""
 
 
 def report_text(report: Mapping[str, Any], evaluations: Sequence[Mapping[str, Any]]) -> str:
@@ -54,9 +60,12 @@ def report_text(report: Mapping[str, Any], evaluations: Sequence[Mapping[str, An
         name = evaluation["architecture"]
         for verdict in report["architectures"][name]["verdicts"]:
             lines.append(f"- **{name}, {verdict['task']}** {verdict['text']}")
+        for verdict in refit_verdicts(evaluation):
+            lines.append(f"- {name}, {verdict['task']}, refit on training and validation posts: {verdict['text']}")
     for evaluation in evaluations:
         lines += ["", *_architecture(report["architectures"][evaluation["architecture"]], evaluation)]
-    return "\n".join([*lines, "", _HOW_TO_READ])
+    refit = _REFIT if any(evaluation["refit"] for evaluation in evaluations) else ""
+    return "\n".join([*lines, "", _HOW_TO_READ + refit])
 
 
 def _architecture(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:
@@ -69,6 +78,7 @@ def _architecture(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> l
     if evaluation["combined"]:
         combined = evaluation["combined"]
         lines += [f"Both tasks, `{combined['metric']}`: {_score(combined['score'])}.", ""]
+    lines += _refit(evaluation)
     lines += _configuration(report, evaluation)
     return [*lines, *_candidates(evaluation)]
 
@@ -142,6 +152,34 @@ def _calibration(task: Mapping[str, Any]) -> list[str]:
         f"{found['brier_score_of_validation_share']:.3f})."
     )
     return [text, ""]
+
+
+def _refit(evaluation: Mapping[str, Any]) -> list[str]:
+    refit = evaluation["refit"]
+    if refit is None:
+        return []
+    lines = [f"### {evaluation['architecture']}: refit on training and validation posts", ""]
+    for warning in refit["warnings"]:
+        lines += [f"> **Warning.** {warning['message']}", ""]
+    lines += [
+        f"{len(refit['seeds'])} of the configuration, ended after epoch {refit['models'][0]['refit_epochs']} of "
+        f"{refit['models'][0]['epochs']}. Thresholds are the mean of the final models', which were tuned on the "
+        "validation split; the refit has seen that split, so it has none of its own.",
+        "",
+    ]
+    for name, task in sorted(refit["tasks"].items()):
+        strategy, metrics = task["headline"]["thresholds"], _METRICS[name]
+        final = evaluation["tasks"][name]["metrics"][strategy]
+        body = [
+            [f"{name}, refit", *(_score(task["metrics"][strategy][metric]) for metric in metrics)],
+            [f"{name}, final models (headline)", *(_score(final[metric]) for metric in metrics)],
+            ["refit minus final models", *(_gap(task["differences"][metric]) for metric in metrics)],
+        ]
+        lines += [*_table([_STRATEGIES[strategy], *metrics], body), ""]
+    if refit["combined"]:
+        both = refit["combined"]
+        lines += [f"Both tasks, `{both['metric']}`: {_score(both['score'])}; {_gap(both['difference'])}.", ""]
+    return lines
 
 
 def _configuration(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> list[str]:

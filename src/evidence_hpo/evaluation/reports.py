@@ -8,7 +8,7 @@ from typing import Any
 from evidence_hpo.errors import DataError
 from evidence_hpo.files import digest_json
 
-__all__ = ["FLOOR_NAMES", "evaluation_report", "verdicts"]
+__all__ = ["FLOOR_NAMES", "evaluation_report", "refit_verdicts", "verdicts"]
 
 FLOOR_NAMES = {
     "majority": "the majority class",
@@ -62,6 +62,7 @@ def _architecture(evaluation: Mapping[str, Any], retrained: Mapping[str, Any]) -
     return {
         "verdicts": verdicts(evaluation),
         "combined": evaluation["combined"],
+        "refit": _refit(evaluation) if evaluation["refit"] else None,
         "macro_f1": _headline(criteria, "macro_f1")["mean"] if criteria else None,
         "thresholds": {name: task["thresholds"]["per_seed"] for name, task in tasks.items()},
         "effective_learning_rate": configuration["effective_learning_rate"],
@@ -99,29 +100,86 @@ def verdicts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> dict[str, Any]:
     headline = task["headline"]
     metric = headline["metric"]
-    hardest = min(task["floors"], key=lambda floor: floor["differences"][metric]["low"])
+    hardest, codes = _hardest(task, metric), _codes(evaluation["warnings"], name)
     gap = hardest["differences"][metric]
-    codes = {one["code"] for one in evaluation["warnings"] if one["task"] == name}
-    above = gap["low"] > 0 and not codes & set(_DISQUALIFYING)
-    score = headline["score"]
-    seeds = len(evaluation["seeds"])
-    measured = (
-        f"{metric} {score['mean']:.3f} ({evaluation['confidence']:.0%} interval {score['low']:.3f} to "
-        f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
-    )
-    floor = FLOOR_NAMES.get(hardest["name"], hardest["name"])
-    difference = f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
-    relation = "above" if gap["low"] > 0 else "below" if gap["high"] < 0 else "not distinguishable from"
-    what = "clears every floor" if above else "does NOT clear every floor"
-    text = f"{what}: {measured}; {relation} {floor}, difference {difference}."
-    text += "".join(f" {said}" for code, said in _DISQUALIFYING.items() if code in codes)
+    above = gap["low"] > 0 and not codes
+    text = f"{_cleared(above)}: {_measured(headline, evaluation['confidence'])}; {_compared(gap, _named(hardest))}."
+    text += "".join(f" {_DISQUALIFYING[code]}" for code in codes)
     return {
         "task": name,
         "above_all_floors": above,
         "metric": metric,
         "thresholds": headline["thresholds"],
-        "score": score,
+        "score": headline["score"],
         "best_floor": hardest["name"],
         "difference": gap,
         "text": text,
+    }
+
+
+def _hardest(task: Mapping[str, Any], metric: str) -> Mapping[str, Any]:
+    """Return the floor that is hardest to clear."""
+    hardest: Mapping[str, Any] = min(task["floors"], key=lambda floor: floor["differences"][metric]["low"])
+    return hardest
+
+
+def _codes(warnings: Sequence[Mapping[str, Any]], task: str) -> list[str]:
+    """Return the codes of a task's warnings under which no score counts."""
+    given = {one["code"] for one in warnings if one["task"] == task}
+    return [code for code in _DISQUALIFYING if code in given]
+
+
+def _cleared(above: bool) -> str:
+    return "clears every floor" if above else "does NOT clear every floor"
+
+
+def _named(floor: Mapping[str, Any]) -> str:
+    return FLOOR_NAMES.get(floor["name"], str(floor["name"]))
+
+
+def _measured(headline: Mapping[str, Any], confidence: float) -> str:
+    score, seeds = headline["score"], len(headline["score"]["per_seed"])
+    return (
+        f"{headline['metric']} {score['mean']:.3f} ({confidence:.0%} interval {score['low']:.3f} to "
+        f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
+    )
+
+
+def _compared(gap: Mapping[str, Any], other: str) -> str:
+    relation = "above" if gap["low"] > 0 else "below" if gap["high"] < 0 else "not distinguishable from"
+    return f"{relation} {other}, difference {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})"
+
+
+def refit_verdicts(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return for each task how the refits stand to the final models and the floors; nothing where there are none."""
+    tasks = evaluation["refit"]["tasks"] if evaluation["refit"] else {}
+    return [_refit_verdict(evaluation, name, task) for name, task in sorted(tasks.items())]
+
+
+def _refit_verdict(evaluation: Mapping[str, Any], name: str, task: Mapping[str, Any]) -> dict[str, Any]:
+    headline = task["headline"]
+    metric = headline["metric"]
+    hardest, codes = _hardest(task, metric), _codes(evaluation["refit"]["warnings"], name)
+    to_floor, to_finals = hardest["differences"][metric], task["differences"][metric]
+    above = to_floor["low"] > 0 and not codes
+    compared = f"{_compared(to_floor, _named(hardest))}; {_compared(to_finals, 'the final models')}"
+    text = f"{_cleared(above)}: {_measured(headline, evaluation['confidence'])}; {compared}."
+    text += "".join(f" {_DISQUALIFYING[code]}" for code in codes)
+    return {
+        "task": name,
+        "above_all_floors": above,
+        "best_floor": hardest["name"],
+        "metric": metric,
+        "score": headline["score"],
+        "difference": to_finals,
+        "text": text,
+    }
+
+
+def _refit(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    refit = evaluation["refit"]
+    return {
+        **{name: refit[name] for name in ("trained_on", "thresholds_from", "warnings")},
+        "verdicts": refit_verdicts(evaluation),
+        "checkpoints": [model["checkpoint"] for model in refit["models"]],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,6 +15,8 @@ from evidence_hpo.evaluation.predictions import answer_scores, best_spans, gold_
 from evidence_hpo.evaluation.thresholds import (
     CriteriaThresholds,
     EvidenceThreshold,
+    mean_criteria,
+    mean_evidence,
     tune_criteria,
     tune_evidence,
 )
@@ -46,6 +49,9 @@ class Scorer(Protocol):
 
     def tune(self, validation: pd.DataFrame) -> Any:
         """Return thresholds tuned on the validation split."""
+
+    def mean(self, thresholds: Sequence[Any]) -> Any:
+        """Return the mean of the tuned thresholds of several models."""
 
     def scored(self, test: pd.DataFrame, thresholds: Any) -> dict[str, Scored]:
         """Return the scores under each strategy."""
@@ -93,6 +99,9 @@ class CriteriaScorer(_Grouped):
 
     def tune(self, validation: pd.DataFrame) -> CriteriaThresholds:  # noqa: D102
         return tune_criteria(validation)
+
+    def mean(self, thresholds: Sequence[CriteriaThresholds]) -> CriteriaThresholds:  # noqa: D102
+        return mean_criteria(thresholds)
 
     def scored(self, test: pd.DataFrame, thresholds: CriteriaThresholds) -> dict[str, Scored]:  # noqa: D102
         labels = test["label"].to_numpy()
@@ -144,6 +153,9 @@ class EvidenceScorer(_Grouped):
 
     def tune(self, validation: pd.DataFrame) -> EvidenceThreshold:  # noqa: D102
         return tune_evidence(validation)
+
+    def mean(self, thresholds: Sequence[EvidenceThreshold]) -> EvidenceThreshold:  # noqa: D102
+        return mean_evidence(thresholds)
 
     def scored(self, test: pd.DataFrame, thresholds: EvidenceThreshold) -> dict[str, Scored]:  # noqa: D102
         gold, best, margin = gold_spans(test), best_spans(test), answer_scores(test)

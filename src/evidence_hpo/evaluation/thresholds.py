@@ -5,7 +5,7 @@ The test split never gets in: what is tuned is returned as numbers, which are th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,8 @@ __all__ = [
     "MINIMUM_ROWS",
     "CriteriaThresholds",
     "EvidenceThreshold",
+    "mean_criteria",
+    "mean_evidence",
     "tune_criteria",
     "tune_evidence",
 ]
@@ -112,6 +114,24 @@ def tune_evidence(validation: pd.DataFrame) -> EvidenceThreshold:
     total_answered = np.concatenate([[0.0], np.cumsum(answered[order])])
     total = total_silent[below] + total_answered[-1] - total_answered[below]
     return EvidenceThreshold(_nearest_best(candidates, total / len(margin), DEFAULT_NULL_THRESHOLD))
+
+
+def mean_criteria(thresholds: Sequence[CriteriaThresholds]) -> CriteriaThresholds:
+    """Return the mean thresholds of several models.
+
+    Which criteria have one of their own follows from the rows and labels they were tuned on, so it is the same for all.
+    """
+    own = {name: _mean([one.by_criterion[name] for one in thresholds]) for name in thresholds[0].by_criterion}
+    return CriteriaThresholds(_mean([one.overall for one in thresholds]), own, thresholds[0].fallbacks)
+
+
+def mean_evidence(thresholds: Sequence[EvidenceThreshold]) -> EvidenceThreshold:
+    """Return the mean threshold of several models."""
+    return EvidenceThreshold(_mean([one.overall for one in thresholds]))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
 
 
 def _midpoints(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ class Chosen(RunPlan):
     """The content of ``chosen.json``."""
 
     chosen_rank: int
+    refit_epochs: int
     configuration: SelectedConfiguration
     configurations: tuple[ConfigurationScore, ...]
     notes: tuple[str, ...]
@@ -75,6 +77,7 @@ def choose(selected: Selected, records: Sequence[RetrainRecord]) -> Chosen:
     return Chosen(
         **plan,
         chosen_rank=best.rank,
+        refit_epochs=_refit_epochs([record for record in records if record.rank == best.rank]),
         configuration=next(one for one in selected.configurations if one.rank == best.rank),
         configurations=tuple(scores),
         notes=(*selected.notes, *_notes(scores)),
@@ -110,6 +113,16 @@ def _mean_and_deviation(values: Sequence[float]) -> tuple[float | None, float | 
     return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
+def _refit_epochs(records: Sequence[RetrainRecord]) -> int:
+    """Return the rounded mean of the best epochs of a configuration's complete seeds, halves up, at least 1.
+
+    What early stopping found with a validation split is what training on all data can go by: the same number of passes
+    (Goodfellow, Bengio and Courville 2016, Deep Learning, algorithm 7.2).
+    """
+    best = [one.best_epoch for one in records if one.state == "complete" and one.best_epoch is not None]
+    return max(1, math.floor(statistics.fmean(best) + 0.5))
+
+
 def _notes(scores: Sequence[ConfigurationScore]) -> list[str]:
     notes = []
     for score in scores:
@@ -123,12 +136,16 @@ def _notes(scores: Sequence[ConfigurationScore]) -> list[str]:
 
 
 def summarize(
-    chosen: Sequence[Chosen], records: Sequence[RetrainRecord], finals: Sequence[RetrainRecord]
+    chosen: Sequence[Chosen],
+    records: Sequence[RetrainRecord],
+    finals: Sequence[RetrainRecord],
+    refits: Sequence[RetrainRecord] = (),
 ) -> dict[str, Any]:
     """Return the content of ``retrain_summary.json``, by architecture.
 
     ``score_mean`` and ``score_std`` are over the final seeds, which chose nothing; ``adjusted`` is
-    ``score_mean - 0.1 * score_std``.
+    ``score_mean - 0.1 * score_std``. ``refit`` lists the checkpoints of the refits, which have no score; null without
+    refits.
 
     Raises:
         TrainingError: All final runs of an architecture failed.
@@ -143,13 +160,19 @@ def summarize(
                 one,
                 [record for record in records if record.architecture == one.architecture],
                 by_seed([record for record in finals if record.architecture == one.architecture]),
+                by_seed([record for record in refits if record.architecture == one.architecture]),
             )
             for one in sorted(chosen, key=lambda one: one.architecture)
         },
     }
 
 
-def _architecture(chosen: Chosen, records: Sequence[RetrainRecord], finals: Sequence[RetrainRecord]) -> dict[str, Any]:
+def _architecture(
+    chosen: Chosen,
+    records: Sequence[RetrainRecord],
+    finals: Sequence[RetrainRecord],
+    refits: Sequence[RetrainRecord],
+) -> dict[str, Any]:
     complete = [record for record in finals if record.state == "complete" and record.value is not None]
     if not complete:
         reasons = Counter(record.reason or "unknown" for record in finals).most_common(1)
@@ -174,6 +197,7 @@ def _architecture(chosen: Chosen, records: Sequence[RetrainRecord], finals: Sequ
         "chosen_rank": chosen.chosen_rank,
         "parameters": chosen.configuration.parameters,
         "final": {"mean": mean, "standard_deviation": deviation, "seeds": _seeds(finals)},
+        "refit": {"refit_epochs": chosen.refit_epochs, "seeds": _seeds(refits)} if refits else None,
         "best_checkpoint": {**_checkpoint(best), "seed_index": best.seed_index, "value": best.value},
         "score_mean": mean,
         "score_std": deviation,

@@ -43,7 +43,7 @@ def execute(requests: Sequence[RunRequest], runner: Runner, cache: TrialCache) -
 
 
 def _log_finished(request: RunRequest, outcome: Outcome, count: int, total: int) -> None:
-    result = f" {outcome.value:.4f}" if outcome.value is not None else f": {outcome.reason}"
+    result = f" {outcome.value:.4f}" if outcome.value is not None else f": {outcome.reason}" if outcome.reason else ""
     log_event(
         "trial_finished",
         f"{request.label} {outcome.state}{result} ({count} of {total})",
@@ -91,7 +91,7 @@ def _run(
         reason = _reason(error)
         log_event("trial_raised", f"{request.label}: {reason}", level="warning", where=_where(error))
         return Outcome.of_error(reason), False
-    return outcome_of(result, request.objective), True
+    return outcome_of(result, request.objective, is_refit=request.refit_epochs is not None), True
 
 
 def _is_broken_gpu(error: Exception) -> bool:

@@ -36,6 +36,8 @@ class RunRequest:
     """Content digests: ``train`` and ``validation`` by task, ``backbone``, ``code``."""
     versions: Mapping[str, str]
     keep_weights: bool = False
+    refit_epochs: int | None = None
+    """See ``training.spec.RunSpec``; None: no refit."""
 
     @property
     def key(self) -> str:
@@ -53,6 +55,7 @@ class RunRequest:
                 "runtime": self.runtime.model_dump(),
                 "digests": dict(self.digests),
                 "versions": dict(self.versions),
+                "refit_epochs": self.refit_epochs,
             }
         )
 
@@ -109,10 +112,13 @@ class Outcome(Section):
         )
 
 
-def outcome_of(result: RunResultLike, objective: str) -> Outcome:
-    """Return a result with numbers that are not finite as null; without a finite objective the run has failed."""
+def outcome_of(result: RunResultLike, objective: str, *, is_refit: bool = False) -> Outcome:
+    """Return a result with numbers that are not finite as null.
+
+    Without a finite objective the run has failed, unless it is a refit, which has none.
+    """
     state, reason, value = result.state, result.reason, _finite(result.value)
-    if state == "complete" and value is None:
+    if state == "complete" and value is None and not is_refit:
         state, reason = "failed", f"{objective} is undefined on the validation split"
     return Outcome.model_validate(
         {

@@ -10,7 +10,8 @@ from evidence_hpo.search.records import Evaluation, Origin
 
 __all__ = ["Checkpoint", "RetrainRecord", "Role", "by_seed"]
 
-Role = Literal["retrain", "final"]
+Role = Literal["retrain", "final", "refit"]
+"""retrain: chooses; final: is reported; refit: is trained on the training and validation posts together."""
 
 
 class Checkpoint(Section):
@@ -21,7 +22,10 @@ class Checkpoint(Section):
 
 
 class RetrainRecord(Section):
-    """One retrained run. State ``absent``: the rank has no configuration; nothing was run."""
+    """One retrained run. State ``absent``: the rank has no configuration; nothing was run.
+
+    A refit has no value, best epoch or metrics, because nothing is left to judge it by.
+    """
 
     study: str
     architecture: str
@@ -37,6 +41,8 @@ class RetrainRecord(Section):
     metrics: dict[str, float | None]
     parameters: dict[str, Any]
     epochs: int
+    refit_epochs: int | None
+    """Epochs after which a refit ended; None: no refit."""
     data_fraction: float
     objective: str
     evaluations: tuple[Evaluation, ...]

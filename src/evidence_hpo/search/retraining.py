@@ -1,7 +1,7 @@
 """The final choice under noise: the best configurations trained again, chosen by their mean, reported on fresh seeds.
 
 The best of many noisy scores is too good by construction. So the search only nominates; means over new seeds choose;
-and seeds that chose nothing are what is reported.
+and seeds that chose nothing are what is reported. A refit trains the chosen configuration on the validation posts too.
 """
 
 from __future__ import annotations
@@ -33,13 +33,17 @@ def retrain(
     digests: Digests,
     machine: Machine,
     model: Path,
+    *,
+    refit_epochs: int | None = None,
 ) -> RetrainRecord:
     """Train a configuration on all training posts with a fresh seed, unpruned, and keep its best weights.
+
+    A refit trains on the validation posts too, for a fixed number of epochs, and keeps its last weights.
 
     Args:
         plan: What the runs have in common.
         configuration: What to train.
-        role: ``retrain`` to choose, ``final`` to report.
+        role: ``retrain`` to choose, ``final`` to report, ``refit`` to train on all that is not the test split.
         seed_index: Which seed; equal for all ranks, so that configurations are compared in pairs.
         settings: Study, global seed and epochs.
         runner: Trains.
@@ -47,8 +51,9 @@ def retrain(
         digests: Content digests of a run's inputs.
         machine: What the run computes on.
         model: Folder that receives the weights; it stays empty if the run fails.
+        refit_epochs: Epochs after which a refit ends; None: no refit.
     """
-    label = f"retrain rank {configuration.rank}" if role == "retrain" else "final"
+    label = f"retrain rank {configuration.rank}" if role == "retrain" else role
     request = RunRequest(
         label=f"{label} seed {seed_index}",
         architecture=plan.architecture,
@@ -58,11 +63,12 @@ def retrain(
         data_fraction=_DATA_FRACTION,
         rungs=(),
         objective=plan.objective,
-        early_stopping_patience=plan.early_stopping_patience,
+        early_stopping_patience=plan.early_stopping_patience if refit_epochs is None else 0,
         runtime=plan.runtime,
         digests=digests(str(configuration.parameters["backbone"]), plan.architecture),
         versions=run_versions(machine, configuration.parameters),
         keep_weights=True,
+        refit_epochs=refit_epochs,
     )
     finished = execute([request], runner, cache)[0]
     link_directory(finished.model, model)
@@ -94,6 +100,7 @@ def _record(
         metrics=_best_metrics(outcome),
         parameters=dict(request.parameters),
         epochs=request.epochs,
+        refit_epochs=request.refit_epochs,
         data_fraction=request.data_fraction,
         objective=request.objective,
         effective_batch_size=batch,
@@ -135,6 +142,7 @@ def absent_record(
         metrics={},
         parameters={},
         epochs=settings.epochs or plan.epochs,
+        refit_epochs=None,
         data_fraction=_DATA_FRACTION,
         objective=plan.objective,
         evaluations=(),

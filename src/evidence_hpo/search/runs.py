@@ -62,6 +62,7 @@ def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
             objective=request.objective,
             early_stopping_patience=request.early_stopping_patience,
             runtime=request.runtime,
+            refit_epochs=request.refit_epochs,
         )
         opened = RunInputs(data.backbone.directory, data.train, data.validation)
         stop = current_interruption()

@@ -69,7 +69,7 @@ class ProposalSettings(Section):
 
 
 class RetrainRunSettings(Section):
-    """Settings of ``retrain_config`` and ``retrain_chosen``."""
+    """Settings of ``retrain_config``, ``retrain_chosen`` and ``refit_chosen``."""
 
     study: str
     seed: int

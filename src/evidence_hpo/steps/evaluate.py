@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evidence_hpo.config.evaluation import EvaluationSettings
@@ -13,8 +15,9 @@ from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.artefact import evaluation_artefact
 from evidence_hpo.evaluation.floors import Floor, floors_of
-from evidence_hpo.evaluation.models import final_models, open_caches, predict_all
+from evidence_hpo.evaluation.models import Caches, final_models, open_caches, predict_all, predict_test, refits_of
 from evidence_hpo.evaluation.predictions import predictions_table
+from evidence_hpo.evaluation.refits import Refits
 from evidence_hpo.files import atomic_path, digest_file
 from evidence_hpo.logs import log_event
 from evidence_hpo.paths import TASKS
@@ -31,6 +34,8 @@ def evaluate(
     chosen: Path,
     models: list[Path],
     records: list[Path],
+    refit_models: list[Path],
+    refit_records: list[Path],
     validation_texts: list[Path],
     validation_rows: list[Path],
     test_texts: list[Path],
@@ -52,6 +57,8 @@ def evaluate(
         chosen: ``chosen.json``.
         models: Folders of the final models, one a seed.
         records: Their ``record.json``, in the same order.
+        refit_models: Folders of the refits, one a seed; none if there are none.
+        refit_records: Their ``record.json``, in the same order.
         validation_texts: Text files of the validation split's token caches, of all encoders and tasks.
         validation_rows: Their example files, in the same order.
         test_texts: Text files of the test split's token caches, of all encoders and tasks.
@@ -65,22 +72,29 @@ def evaluate(
     """
     tasks = (architecture,) if architecture in TASKS else TASKS
     trained = final_models(models, [read_artefact(path, "retrain_record") for path in records])
-    origins = trained[0].record["digests"]
+    refitted = refits_of(refit_models, [read_artefact(path, "retrain_record") for path in refit_records], trained)
     files = {"validation": _pairs(validation_texts, validation_rows), "test": _pairs(test_texts, test_rows)}
-    caches = open_caches(files, tasks, origins["backbone"])
+    caches = open_caches(files, tasks, trained[0].record["digests"]["backbone"])
     predicted = predict_all(trained, caches, runtime)
-    with atomic_path(predictions) as temporary:
-        pq.write_table(predictions_table(predicted), temporary, compression="zstd")
+    refits = Refits(refitted, predict_test(refitted, caches, runtime)) if refitted else None
+    _write(predictions_table(predicted, refits.tests if refits else {}), predictions)
     examples = {"train": train_examples, "validation": validation_examples, "test": test_examples}
     inputs = {task: (predicted[task], _floors(task, number, examples, criteria)) for number, task in enumerate(tasks)}
-    digests = {
-        **{key: origins[key] for key in ("backbone", "code", "train")},
-        **{split: {task: cache.digest for task, cache in of_split.items()} for split, of_split in caches.items()},
-        "predictions": digest_file(predictions),
-    }
-    value = evaluation_artefact(read_artefact(chosen, "chosen"), trained, inputs, digests, settings, seed)
+    digests = {**_digests(trained[0].record["digests"], caches), "predictions": digest_file(predictions)}
+    value = evaluation_artefact(read_artefact(chosen, "chosen"), trained, inputs, digests, settings, seed, refits)
     write_artefact(evaluation, "evaluation", value)
     _log(value)
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _digests(origins: Mapping[str, Any], caches: Caches) -> dict[str, Any]:
+    """Return the digests of what the models were trained from and what they are scored on."""
+    scored_on = {split: {task: cache.digest for task, cache in found.items()} for split, found in caches.items()}
+    return {**{key: origins[key] for key in ("backbone", "code", "train")}, **scored_on}
 
 
 def _floors(task: str, number: int, examples: dict[str, list[Path]], criteria: Path) -> list[Floor]:
@@ -94,7 +108,11 @@ def _log(evaluation: dict[str, Any]) -> None:
     for task, report in evaluation["tasks"].items():
         metric, score = report["headline"]["metric"], report["headline"]["score"]["mean"]
         log_event("evaluated", f"{evaluation['architecture']}, {task}: {metric} {score:.4f}")
-    for warning in evaluation["warnings"]:
+    refit = evaluation["refit"]
+    for task, report in refit["tasks"].items() if refit else ():
+        metric, gap = report["headline"]["metric"], report["differences"][report["headline"]["metric"]]["mean"]
+        log_event("refit_evaluated", f"{evaluation['architecture']}, {task}: {metric} of the refits {gap:+.4f}")
+    for warning in [*evaluation["warnings"], *(refit["warnings"] if refit else ())]:
         log_event("warning", warning["message"], level="warning")
 
 

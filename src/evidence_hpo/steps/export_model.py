@@ -1,4 +1,4 @@
-"""Step `export_model`: the final model with the best validation score, in Hugging Face layout with a model card."""
+"""Step `export_model`: the refit, or else the final model with the best validation score, with a model card."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 
 from evidence_hpo import __version__
 from evidence_hpo.config.data import ExampleSettings
-from evidence_hpo.errors import DataError
-from evidence_hpo.evaluation.exports import best_seed, data_description, export_description
+from evidence_hpo.evaluation.exports import data_description, export_description
 from evidence_hpo.evaluation.model_card import model_card
-from evidence_hpo.evaluation.models import final_models
+from evidence_hpo.evaluation.models import best_seed, check_weights, final_models, refits_of
 from evidence_hpo.files import atomic_directory, digest_file, write_text
 from evidence_hpo.logs import log_event
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS
@@ -26,6 +25,8 @@ def export_model(
     evaluation: Path,
     models: list[Path],
     records: list[Path],
+    refit_models: list[Path],
+    refit_records: list[Path],
     manifests: list[Path],
     criteria: Path,
     corpus: Path,
@@ -34,13 +35,15 @@ def export_model(
     validation_examples: list[Path],
     directory: Path,
 ) -> None:
-    """Write the exported model of one architecture.
+    """Write the exported model of one architecture in Hugging Face layout.
 
     Args:
         settings: How examples were built.
         evaluation: ``evaluation.json``.
         models: Folders of the final models, one a seed.
         records: Their ``record.json``, in the same order.
+        refit_models: Folders of the refits, one a seed; the first is exported. None: the best final model is.
+        refit_records: Their ``record.json``, in the same order.
         manifests: Manifests of the study's encoders.
         criteria: ``criteria.json``.
         corpus: The corpus report.
@@ -50,10 +53,10 @@ def export_model(
         directory: Folder to write.
     """
     trained = final_models(models, [read_artefact(path, "retrain_record") for path in records])
-    record = best_seed([model.record for model in trained])
-    source = next(model.directory for model in trained if model.record is record)
-    if digest_file(source / "model.safetensors") != record["checkpoint"]["sha256"]:
-        raise DataError(f"{source}: the weights are not those of the run's record; retrain the seed")
+    refits = refits_of(refit_models, [read_artefact(path, "retrain_record") for path in refit_records], trained)
+    exported = refits[0] if refits else best_seed(trained)
+    check_weights(exported)
+    source, record = exported.directory, exported.record
     loaded, scores = load_model(source), read_artefact(evaluation, "evaluation")
     examples = {
         "train": _digests(loaded.spec.architecture, train_examples),
@@ -73,7 +76,7 @@ def export_model(
         card = model_card(description, scores, seconds=record["duration_seconds"], package_version=__version__)
         write_text(temporary / "README.md", card)
     how = f"as {written}" if written else "as encoder and heads, which this package loads"
-    log_event("exported", f"{scores['architecture']}: exported seed {record['seed_index']} {how}")
+    log_event("exported", f"{scores['architecture']}: exported {record['role']} seed {record['seed_index']} {how}")
 
 
 def _digests(architecture: str, examples: list[Path]) -> dict[str, str]:

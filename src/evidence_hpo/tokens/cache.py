@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evidence_hpo.errors import DataError
+from evidence_hpo.files import digest_json
 from evidence_hpo.tokens.tables import EXAMPLES_SCHEMA, TEXTS_SCHEMA, CacheMetadata, read_table
 from evidence_hpo.tokens.template import PairTemplate
 
@@ -52,6 +54,7 @@ class TokenCache:
 
     def __init__(self, texts: pa.RecordBatch, examples: pa.RecordBatch, metadata: CacheMetadata) -> None:
         self.metadata = metadata
+        self._texts = texts
         self._examples = examples
         ids = texts.column("input_ids")
         self.row_begin: NDArray[np.int32] = _view(ids.offsets)
@@ -77,6 +80,25 @@ class TokenCache:
                 f"{texts}, {examples}: do not belong together ({what} differs); run tokenize_examples again"
             )
         return cls(text_table, example_table, text_metadata)
+
+    def joined(self, other: TokenCache) -> TokenCache:
+        """Return a cache of this one's examples and then the other's; its tokens are copied into memory.
+
+        Raises:
+            DataError: The two are not of one task, backbone and tokeniser with the same criteria.
+        """
+        for name in ("task", "backbone_digest", "tokenizer_digest", "criteria_digest"):
+            if getattr(self.metadata, name) != getattr(other.metadata, name):
+                raise DataError(f"token caches with another {name} cannot be joined; run tokenize_examples for both")
+        shift, rows = self._texts.num_rows, other._examples
+        for name in ("text_row", "criterion_row"):
+            place = EXAMPLES_SCHEMA.get_field_index(name)
+            moved = pc.add(rows.column(name), pa.scalar(shift, pa.int32()))
+            rows = rows.set_column(place, EXAMPLES_SCHEMA.field(name), moved)
+        texts = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._texts, other._texts)])
+        examples = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._examples, rows)])
+        digest = digest_json([self.digest, other.digest])
+        return TokenCache(texts, examples, dataclasses.replace(self.metadata, digest=digest))
 
     @property
     def task(self) -> str:

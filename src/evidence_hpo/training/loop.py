@@ -65,7 +65,7 @@ class Training:
         spec: What to do.
         model: The model, on the device.
         data: Training windows by task.
-        validation: Validation windows by task.
+        validation: Validation windows by task; none in a refit.
         compute: Device and precision.
         checkpoints: Where resume points and the best weights go.
         report: Receives one line at each evaluation and finished epoch.
@@ -99,7 +99,7 @@ class Training:
     def train(self) -> Ending:
         """Train to the end, from ``progress`` on."""
         due = self.spec.evaluation_points(self.steps_per_epoch)
-        for epoch in range(self.progress.epoch, self.spec.epochs):
+        for epoch in range(self.progress.epoch, self.spec.last_epoch):
             seed_generators(self.spec.seed, "epoch", epoch)
             losses = torch.zeros(self.steps_per_epoch, device=self.compute.device)
             self.tally = TrainingTally(self.data, self.compute.device)
@@ -108,7 +108,7 @@ class Training:
                 losses[index] = self.optimize(batches, self.factors[step])
                 self.show_progress(epoch, index + 1)
                 here = [point for point in due if point.step == step + 1]
-                if here and (ending := self.evaluate(here, losses[: index + 1])):
+                if here and (ending := self.look(here, losses[: index + 1])):
                     return ending
             self.progress.epoch = epoch + 1
             release_memory()
@@ -116,7 +116,7 @@ class Training:
                 return ending
             asked = self.stop.requested
             saved = self.save(always=asked)
-            self.report(f"epoch {epoch + 1} of {self.spec.epochs} finished")
+            self.report(f"epoch {epoch + 1} of {self.spec.last_epoch} finished")
             if saved or asked:
                 self.stop.check()
         return Ending("complete")
@@ -166,13 +166,29 @@ class Training:
         """Return the loss of each window of a batch, [n]."""
         return window_losses(task, logits, batch, self.spec.parameters, self.class_weights[task])
 
-    def evaluate(self, points: list[EvaluationPoint], losses: Tensor) -> Ending | None:
-        """Evaluate after the steps of the epoch whose ``losses`` [steps] are given; end the run if it must."""
+    def look(self, points: list[EvaluationPoint], losses: Tensor) -> Ending | None:
+        """Look at the run after the steps of the epoch whose ``losses`` [steps] are given; end it if it must."""
         last = points[-1].step
         finite = torch.isfinite(losses)
         if not finite.all():
             step = last - len(losses) + 1 + int((~finite).int().argmax())
             return self._failed("loss", step)
+        return self.record_refit(points[-1]) if self.spec.is_refit else self.evaluate(points)
+
+    def record_refit(self, point: EvaluationPoint) -> Ending | None:
+        """Record what the training passes of an epoch gave, and keep the weights of the last one."""
+        if not all(torch.isfinite(parameter).all() for parameter in self.trained):
+            return self._failed("weight", point.step)  # of the last step, which no loss has seen
+        train = self.tally.metrics(self.task_weights)
+        if self.keep_best and point.epoch == self.spec.last_epoch:
+            self.checkpoints.offer(self.model.state_dict(), point.epoch, point.step, point.epoch)
+        self.progress.evaluations.append({"epoch": point.epoch, "train": train, "metrics": {}})
+        self.report(f"epoch {point.epoch:g}: loss {train['loss']:.4f}")
+        return None
+
+    def evaluate(self, points: list[EvaluationPoint]) -> Ending | None:
+        """Evaluate on the validation split; end the run if it must."""
+        last = points[-1].step
         try:
             batch_size = max(1, self.spec.runtime.evaluation_batch_size // self.progress.splits)
             metrics, loss = evaluate_model(self.model, self.validation, self.compute, batch_size, self.window_losses)
@@ -195,7 +211,7 @@ class Training:
     def finished(self) -> Ending | None:
         """Return the ending after a finished epoch, if it was the last or nothing improved for too long."""
         epoch, patience = self.progress.epoch, self.spec.early_stopping_patience
-        if epoch >= self.spec.epochs:
+        if epoch >= self.spec.last_epoch:
             return Ending("complete")
         if patience and epochs_without_improvement(self.progress.evaluations, self.spec.objective) >= patience:
             return Ending("complete", f"stopped early after epoch {epoch}: {patience} epochs without improvement")
@@ -209,8 +225,8 @@ class Training:
         self.progress.seconds += now - self.clock
         self.clock = now
         self.progress.scaler = self.scaler.state_dict()
-        score = self.progress.evaluations[-1]["metrics"][self.spec.objective]
-        step = self.progress.epoch * self.steps_per_epoch
+        metrics, step = self.progress.evaluations[-1]["metrics"], self.progress.epoch * self.steps_per_epoch
+        score = float(self.progress.epoch) if self.spec.is_refit else metrics[self.spec.objective]
         return self.checkpoints.save(
             self.progress, step, score, self.model.state_dict(), optimizer_tensors(self.optimizer)
         )
@@ -236,8 +252,9 @@ def _compiled(model: nn.Module, mode: str) -> Callable[[str, EncoderInputs], Ten
 
 
 def best_evaluation(evaluations: list[dict[str, Any]], objective: str) -> dict[str, Any] | None:
-    """Return the first evaluation with the highest objective, or None if there is none."""
-    return max(evaluations, key=lambda evaluation: evaluation["metrics"][objective], default=None)
+    """Return the first evaluation with the highest objective, or None if nothing was evaluated."""
+    evaluated = [evaluation for evaluation in evaluations if evaluation["metrics"]]
+    return max(evaluated, key=lambda evaluation: evaluation["metrics"][objective], default=None)
 
 
 def epochs_without_improvement(evaluations: list[dict[str, Any]], objective: str) -> int:

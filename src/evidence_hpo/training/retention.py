@@ -19,7 +19,10 @@ class TensorFile(Section):
 
 
 class Weights(Section):
-    """The weights at one evaluation: after how many epochs and optimiser steps, and the objective there."""
+    """The weights at one evaluation: after how many epochs and optimiser steps, and the objective there.
+
+    A refit has no objective: its score is the epoch, so that later weights count as better.
+    """
 
     epoch: float
     step: int

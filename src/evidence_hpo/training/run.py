@@ -17,6 +17,7 @@ from evidence_hpo.files import digest_json
 from evidence_hpo.models.architectures import ARCHITECTURE_TASKS, build_model, encoder_count
 from evidence_hpo.models.backbones import max_positions
 from evidence_hpo.models.encoders import new_encoder
+from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.batches import evaluation_data, training_data
 from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model
 from evidence_hpo.training.loop import Ending, Stop, Training, Unstopped, best_evaluation
@@ -26,6 +27,8 @@ from evidence_hpo.training.seeding import make_deterministic, seed_generators
 from evidence_hpo.training.spec import Rung, RunInputs, RunResult, RunSpec
 
 __all__ = ["RunInputs", "RunResult", "RunSpec", "Rung", "run"]
+
+Caches = dict[str, TokenCache]
 
 
 def run(
@@ -39,7 +42,7 @@ def run(
     stop: Stop | None = None,
     alone: bool = True,
 ) -> RunResult:
-    """Train, evaluate, and export the best weights.
+    """Train, evaluate, and export the best weights; of a refit (see :class:`RunSpec`) the last.
 
     The result depends on ``spec`` and the content of ``inputs`` alone. A run that was interrupted continues after its
     last resume point, and ends in the same bits as one that was not. Where the GPU's memory is too small, the run
@@ -50,7 +53,7 @@ def run(
         spec: What to do.
         inputs: Backbone and token caches.
         work: Directory for resume points, of this run alone; it is removed when the run ends.
-        model: Directory for the weights of the best evaluation; None: they are not kept.
+        model: Directory for the weights that are kept; None: none are.
         report: Receives one line at each evaluation and finished epoch, and for each resume point passed over.
         checkpoints: What to keep while the run is under way; None: the defaults. Changes no number.
         stop: Whether to end after an epoch, by an exception of its own; None: never.
@@ -148,17 +151,25 @@ def _training(
     freeze_layers(model, parameters["frozen_layers"])
     if spec.runtime.gradient_checkpointing:
         _checkpoint_activations(encoders)
+    train, validation = _parts(spec, inputs)
     return Training(
         spec=spec,
         model=model.to(compute.device).train(),
-        data={task: training_data(cache, parameters, spec.data_fraction) for task, cache in inputs.train.items()},
-        validation={task: evaluation_data(cache, parameters) for task, cache in inputs.validation.items()},
+        data={task: training_data(cache, parameters, spec.data_fraction) for task, cache in train.items()},
+        validation={task: evaluation_data(cache, parameters) for task, cache in validation.items()},
         compute=compute,
         checkpoints=checkpoints,
         report=report,
         stop=stop,
         keep_best=keep_best,
     )
+
+
+def _parts(spec: RunSpec, inputs: RunInputs) -> tuple[Caches, Caches]:
+    """Return what is trained on and what is evaluated on, by task: a refit trains on all and evaluates on nothing."""
+    if not spec.is_refit:
+        return inputs.train, inputs.validation
+    return {task: cache.joined(inputs.validation[task]) for task, cache in inputs.train.items()}, {}
 
 
 def _checkpoint_activations(encoders: list[PreTrainedModel]) -> None:

@@ -45,12 +45,15 @@ class RunSpec:
         architecture: criteria, evidence, share or joint.
         parameters: The active parameters, resolved (``config.loading.resolved_parameters``).
         seed: Seed of everything random in the run.
-        epochs: Passes over the training data.
+        epochs: Passes over the training data, which the learning rate's schedule spans.
         data_fraction: Share of the training posts that are used.
         rungs: Where to evaluate within the run and prune.
         objective: Name of the metric to maximise.
         early_stopping_patience: Epochs without improvement after which the run ends; 0: never.
         runtime: Device, attention, threads and evaluation batch size.
+        refit_epochs: Of a refit, after how many of the ``epochs`` it ends. A refit trains on the training and the
+            validation examples together, so nothing is left to judge it by: it is not evaluated, pruned or stopped
+            early, has no value, and its last weights are kept. None: no refit.
     """
 
     architecture: str
@@ -62,6 +65,25 @@ class RunSpec:
     objective: str
     early_stopping_patience: int
     runtime: RuntimeSettings
+    refit_epochs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.refit_epochs is None:
+            return
+        if not 1 <= self.refit_epochs <= self.epochs:
+            raise ValueError(f"refit_epochs {self.refit_epochs} is not one of the {self.epochs} epochs")
+        if self.rungs or self.early_stopping_patience:
+            raise ValueError("a refit has no rungs and no early stopping: it is not evaluated")
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether the run trains on the validation examples too."""
+        return self.refit_epochs is not None
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs after which the run ends at the latest; the schedule spans ``epochs``."""
+        return self.epochs if self.refit_epochs is None else self.refit_epochs
 
     @property
     def accumulation(self) -> int:
@@ -72,8 +94,8 @@ class RunSpec:
         return steps
 
     def evaluation_points(self, steps_per_epoch: int) -> list[EvaluationPoint]:
-        """Return where the run is evaluated, in order: at each rung and at the end of each epoch."""
-        thresholds: dict[float, float | None] = {float(epoch): None for epoch in range(1, self.epochs + 1)}
+        """Return where the run is looked at, in order: at each rung and at the end of each epoch."""
+        thresholds: dict[float, float | None] = {float(epoch): None for epoch in range(1, self.last_epoch + 1)}
         thresholds |= {rung.epoch: rung.threshold for rung in self.rungs if rung.epoch <= self.epochs}
         return [
             EvaluationPoint(max(1, round(epoch * steps_per_epoch)), float(epoch), thresholds[epoch])
@@ -115,10 +137,11 @@ class RunResult:
 
     Attributes:
         state: complete, pruned or failed.
-        value: The best objective of all evaluations; None if there was none.
+        value: The best objective of all evaluations; None if there was none, as in a refit.
         best_epoch: The epoch of that evaluation.
         evaluations: ``{"epoch", "train", "metrics"}`` of each evaluation, in order: what the training passes of the
-            epoch so far gave (losses; of criteria also scores), and the validation metrics and losses.
+            epoch so far gave (losses; of criteria also scores), and the validation metrics and losses. A refit has no
+            metrics.
         reason: Why a pruned or failed run ended, or why a complete run ended early.
         precision: The arithmetic used: fp32, bf16 or fp16.
         duration_seconds: Seconds of work, interrupted attempts' finished epochs included.

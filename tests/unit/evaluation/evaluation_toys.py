@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.evaluation.assessment import Assessment, assess
 from evidence_hpo.evaluation.floors import Floor
 from evidence_hpo.evaluation.intervals import Resampler
+from evidence_hpo.evaluation.models import FinalModel
 from evidence_hpo.evaluation.predictions import Predictions
+from evidence_hpo.evaluation.refits import Refits, refit_section
 from evidence_hpo.evaluation.scorers import CriteriaScorer, EvidenceScorer
 
 DIGEST = "0" * 64
@@ -63,17 +66,32 @@ def constant_floor(task: str, posts: int = 40) -> Floor:
     return Floor("majority" if task == "criteria" else "always_null", "Always no.", same(silent))
 
 
-def assessed(task: str, *, skill: float = 3.0, seeds: int = 2, posts: int = 40) -> Assessment:
+def assessed(
+    task: str, *, skill: float = 3.0, seeds: int = 2, posts: int = 40, refits: dict[int, pd.DataFrame] | None = None
+) -> Assessment:
     models = {seed: same(TABLES[task](posts, skill=skill, seed=seed + 10)) for seed in range(seeds)}
     test = models[0].test
     scorer = SCORERS[task](Resampler(test["post_id"].tolist(), SETTINGS.bootstrap_repeats, 0), test)
-    return assess(scorer, models, [constant_floor(task, posts)], SETTINGS)
+    return assess(scorer, models, [constant_floor(task, posts)], SETTINGS, refits)
 
 
-def evaluation(architecture: str = "share", *, skill: float = 3.0) -> dict[str, Any]:
-    """Content of an ``evaluation.json`` that fits its schema."""
+def refit_record(seed: int, architecture: str = "criteria") -> dict[str, Any]:
+    """The parts of a refit's ``record.json`` that the evaluation reads."""
+    checkpoint = {"path": f"results/{architecture}/retrain/refit/seed_{seed}/model", "sha256": DIGEST}
+    numbers = {"seed_index": seed, "seed": 200 + seed, "epochs": 3, "refit_epochs": 2, "precision": "fp32"}
+    return {"role": "refit", **numbers, "checkpoint": checkpoint}
+
+
+def evaluation(
+    architecture: str = "share", *, skill: float = 3.0, refits: int = 0, refit_skill: float = 4.0
+) -> dict[str, Any]:
+    """Content of an ``evaluation.json`` that fits its schema; with ``refits`` refits."""
     tasks = ("criteria", "evidence") if architecture == "share" else (architecture,)
-    found = {task: assessed(task, skill=skill) for task in tasks}
+    tests = {task: {seed: TABLES[task](skill=refit_skill, seed=seed + 30) for seed in range(refits)} for task in tasks}
+    found = {task: assessed(task, skill=skill, refits=tests[task]) for task in tasks}
+    models = [FinalModel(Path(f"refit_{seed}"), refit_record(seed, architecture)) for seed in range(refits)]
+    parts = {task: one.refit for task, one in found.items() if one.refit}
+    objectives = {task: one.objective for task, one in found.items()}
     against = {"rank": 1, "seeds": 2, "mean": 0.02, "sd": 0.01, "low": -0.07, "high": 0.11, "excludes_zero": False}
     return {
         "study": "toy",
@@ -106,6 +124,7 @@ def evaluation(architecture: str = "share", *, skill: float = 3.0) -> dict[str, 
         },
         "tasks": {task: one.report for task, one in found.items()},
         "combined": None,
+        "refit": refit_section(Refits(models, tests), parts, objectives, 0.95) if refits else None,
         "candidates": {"split": "validation", "objective": "macro_f1", "chosen_rank": 0, "against": [against]},
         "warnings": [warning for one in found.values() for warning in one.warnings],
         "digests": {

@@ -37,8 +37,9 @@ def codes(task: str, table: pd.DataFrame, floor_table: pd.DataFrame | None = Non
 
 
 @pytest.mark.parametrize("architecture", ["criteria", "evidence", "share"])
-def test_the_evaluation_fits_its_schema(architecture: str) -> None:
-    check_artefact("evaluation", evaluation(architecture), "toy")
+@pytest.mark.parametrize("refits", [0, 2])
+def test_the_evaluation_fits_its_schema(architecture: str, refits: int) -> None:
+    check_artefact("evaluation", evaluation(architecture, refits=refits), "toy")
 
 
 @pytest.mark.parametrize("task", ["criteria", "evidence"])
@@ -177,12 +178,13 @@ def test_calibration_by_hand() -> None:
 
 def test_the_prediction_table_holds_ids_and_numbers_only() -> None:
     parts = {task: {3: Predictions(make(2), make(1))} for task, make in TABLES.items()}
-    table = predictions_table(parts)
+    table = predictions_table(parts, {})
     assert table.column_names == [
         "example_id",
         "post_id",
         "criterion",
         "task",
+        "role",
         "split",
         "seed",
         "label",

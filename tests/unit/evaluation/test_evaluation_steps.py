@@ -74,6 +74,7 @@ def retrain_summary() -> dict[str, Any]:
         "chosen_rank": 0,
         "parameters": {"dropout": 0.1},
         "final": {"mean": 0.5, "standard_deviation": None, "seeds": [seed]},
+        "refit": None,
         "best_checkpoint": {**checkpoint, "seed_index": 0, "value": 0.5},
         "score_mean": 0.5,
         "score_std": None,

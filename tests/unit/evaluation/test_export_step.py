@@ -42,7 +42,7 @@ ALONE = {"criteria": "BertForSequenceClassification", "evidence": "BertForQuesti
 PLACEHOLDER = 'text = "A sentence or a post."'
 
 
-def make_spec(architecture: str, seed: int) -> RunSpec:
+def make_spec(architecture: str, seed: int, refit_epochs: int | None = None) -> RunSpec:
     values = TrialParameters(**{"max_length": 40, "head_hidden": 16, **CHANGES[architecture]}).model_dump()
     return RunSpec(
         architecture=architecture,
@@ -54,13 +54,16 @@ def make_spec(architecture: str, seed: int) -> RunSpec:
         objective="macro_f1",
         early_stopping_patience=0,
         runtime=RuntimeSettings(device="cpu"),
+        refit_epochs=refit_epochs,
     )
 
 
-def make_run(folder: Path, backbone: Path, architecture: str, index: int, value: float | None) -> None:
-    """Leave what a final run leaves; its weights are random, and large enough to decide differently."""
-    spec = make_spec(architecture, 100 + index)
-    torch.manual_seed(index)
+def make_run(
+    folder: Path, backbone: Path, architecture: str, index: int, value: float | None, *, refit: bool = False
+) -> None:
+    """Leave what a final run or a refit leaves; its weights are random, and large enough to decide differently."""
+    spec = make_spec(architecture, (200 if refit else 100) + index, 1 if refit else None)
+    torch.manual_seed(spec.seed)
     encoders = [new_encoder(backbone, dropout=0.0) for _ in range(encoder_count(architecture))]
     weights = build_model(architecture, spec.parameters, encoders).state_dict()
     grown = {name: weight * 8 if "head" in name else weight for name, weight in weights.items()}
@@ -68,15 +71,17 @@ def make_run(folder: Path, backbone: Path, architecture: str, index: int, value:
     kept.offer(grown, 1.0, 1, 0.5)
     write_run(folder / "model", kept, backbone, spec)
     checkpoint = {"path": "model", "sha256": digest_file(folder / "model" / "model.safetensors")}
+    role, done = "refit" if refit else "final", refit or value is not None
     record = {
-        **{"study": "toy", "architecture": architecture, "role": "final", "rank": 0, "seed_index": index},
-        **{"seed": spec.seed, "state": "complete" if value is not None else "failed", "value": value},
-        **{"origin": {"stage": "stage1", "number": 0}, "search_value": 0.9, "best_epoch": 1.0, "metrics": {}},
+        **{"study": "toy", "architecture": architecture, "role": role, "rank": 0, "seed_index": index},
+        **{"seed": spec.seed, "state": "complete" if done else "failed", "value": value},
+        **{"origin": {"stage": "stage1", "number": 0}, "search_value": 0.9, "metrics": {}},
+        **{"best_epoch": None if refit else 1.0, "refit_epochs": spec.refit_epochs},
         **{"parameters": spec.parameters, "epochs": 1, "data_fraction": 1.0, "objective": "macro_f1"},
         **{"evaluations": [], "effective_batch_size": 16, "effective_learning_rate": 1e-3, "precision": "fp32"},
-        **{"reason": None if value is not None else "loss is not finite", "notes": [], "key": DIGEST},
+        **{"reason": None if done else "loss is not finite", "notes": [], "key": DIGEST},
         **{"versions": {"python": "3.11"}, "duration_seconds": 12.3},
-        "checkpoint": checkpoint if value is not None else None,
+        "checkpoint": checkpoint if done else None,
         "digests": {"train": {}, "validation": {}, "backbone": DIGEST, "code": DIGEST},
     }
     write_json(folder / "record.json", record)
@@ -106,22 +111,28 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def export(folder: Path, data: Path, architecture: str, values: list[float | None]) -> Path:
-    """Run the step for final runs with these validation scores."""
+def export(folder: Path, data: Path, architecture: str, values: list[float | None], refits: int = 0) -> Path:
+    """Run the step for final runs with these validation scores, and refits."""
     for index, value in enumerate(values):
         if not (folder / f"seed_{index}").exists():
             make_run(folder / f"seed_{index}", data / "backbone", architecture, index, value)
     # The scores of the test split are the toys': of two seeds, whichever is exported.
-    scores = evaluation("share" if architecture == "joint" else architecture) | {"architecture": architecture}
+    scores = evaluation("share" if architecture == "joint" else architecture, refits=refits)
+    scores |= {"architecture": architecture}
     scores["configuration"]["parameters"] = make_spec(architecture, 0).parameters
     write_json(folder / "evaluation.json", scores)
     runs = [folder / f"seed_{index}" for index in range(len(values))]
+    again = [folder / f"refit_{index}" for index in range(refits)]
+    for index, run in enumerate(again):
+        make_run(run, data / "backbone", architecture, index, None, refit=True)
     examples = [data / f"{task}.parquet" for task in ARCHITECTURE_TASKS[architecture]]
     export_model(
         settings=ExampleSettings(),
         evaluation=folder / "evaluation.json",
         models=[run / "model" for run in runs],
         records=[run / "record.json" for run in runs],
+        refit_models=[run / "model" for run in again],
+        refit_records=[run / "record.json" for run in again],
         manifests=[data / "manifest.json"],
         criteria=data / "criteria.json",
         corpus=data / "report.json",
@@ -207,6 +218,45 @@ def test_the_seed_with_the_best_validation_score_is_exported(data: Path, tmp_pat
     scores = read_json(tmp_path / "evaluation.json")["tasks"]["criteria"]["metrics"]["global"]
     given = {one.metric_name.split(" ")[0]: one.metric_value for one in card.data.eval_results}
     assert given == {name: found["per_seed"][1] for name, found in scores.items()}
+
+
+@pytest.mark.parametrize("architecture", ["criteria", "joint"])
+def test_the_first_refit_is_exported_where_there_is_one(architecture: str, data: Path, tmp_path: Path) -> None:
+    exported = export(tmp_path, data, architecture, [0.6, 0.8], refits=2)
+    described = read_artefact(exported / "evidence_hpo.json", "export")
+    assert (described["seed"], described["training_seed"]) == (0, 200)
+    assert described["trained_on"] == ["train", "validation"]
+    assert described["run"]["weights"] == digest_file(tmp_path / "refit_0/model/model.safetensors")
+    scores = read_json(tmp_path / "evaluation.json")
+    for task, used in described["thresholds"].items():
+        assert used["global"] == scores["refit"]["tasks"][task]["thresholds"]["global"]
+        assert set(used["decision"].values()) == {used["global"]}
+    assert "It is a **refit**" in (exported / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_refit_whose_weights_changed_stops_the_export(data: Path, tmp_path: Path) -> None:
+    make_run(tmp_path / "other", data / "backbone", "criteria", 1, 0.5)
+    export(tmp_path, data, "criteria", [0.5], refits=1)
+    shutil.rmtree(tmp_path / "exported")
+    shutil.copy(tmp_path / "other/model/model.safetensors", tmp_path / "refit_0/model/model.safetensors")
+    finals, refits = tmp_path / "seed_0", tmp_path / "refit_0"
+    with pytest.raises(DataError, match="refit_0/model: the weights are not those of the run's record"):
+        export_model(
+            settings=ExampleSettings(),
+            evaluation=tmp_path / "evaluation.json",
+            models=[finals / "model"],
+            records=[finals / "record.json"],
+            refit_models=[refits / "model"],
+            refit_records=[refits / "record.json"],
+            manifests=[data / "manifest.json"],
+            criteria=data / "criteria.json",
+            corpus=data / "report.json",
+            splits=data / "splits.json",
+            train_examples=[data / "criteria.parquet"],
+            validation_examples=[data / "criteria.parquet"],
+            directory=tmp_path / "exported",
+        )
+    assert not (tmp_path / "exported").exists()
 
 
 def test_equal_inputs_give_equal_bytes(data: Path, tmp_path: Path) -> None:

@@ -13,7 +13,15 @@ from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.evaluation import models as final
 from evidence_hpo.evaluation.artefact import evaluation_artefact
-from evidence_hpo.evaluation.models import FinalModel, final_models, predict_all, validation_objective
+from evidence_hpo.evaluation.models import (
+    FinalModel,
+    best_seed,
+    final_models,
+    predict_all,
+    predict_test,
+    refits_of,
+    validation_objective,
+)
 from evidence_hpo.schemas import check_artefact
 from evidence_hpo.training.inference import NonFinitePredictionError
 from evidence_hpo.training.metrics import criteria_metrics
@@ -59,6 +67,29 @@ def test_models_of_different_configurations_are_refused() -> None:
         final_models(folders(2), [record(0), record(1, parameters={"dropout": 0.2})])
     with pytest.raises(DataError, match="2 models but 1 records"):
         final_models(folders(2), [record(0)])
+
+
+def test_best_seed_is_by_the_validation_objective_and_the_first_of_equals() -> None:
+    models = [FinalModel(Path(), record(index, value=value)) for index, value in enumerate((0.6, 0.9, 0.9))]
+    assert best_seed(models[::-1]).seed_index == 1
+
+
+def test_refits_are_of_the_final_models_configuration() -> None:
+    finals = final_models(folders(1), [record(0)])
+    assert refits_of([], [], finals) == []
+    refits = refits_of(folders(2), [record(1, role="refit", value=None), record(0, role="refit", value=None)], finals)
+    assert [model.seed_index for model in refits] == [0, 1]
+    with pytest.raises(DataError, match="is of another configuration"):
+        refits_of(folders(1), [record(0, digests={})], finals)
+    failed = record(0, state="failed", reason="non-finite weight at step 3 (epoch 1)")
+    with pytest.raises(TrainingError, match=r"none of 1 refit seeds .*: non-finite weight .*retrain\.refit_seeds: 0"):
+        refits_of(folders(1), [failed], finals)
+
+
+def test_a_refit_whose_weights_are_not_the_recorded_ones_is_not_scored(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(DataError, match="the weights are not those of the run's record"):
+        predict_test([FinalModel(tmp_path, record(0))], {"test": {}}, RuntimeSettings())
 
 
 def test_the_validation_objective_is_the_one_of_training() -> None:

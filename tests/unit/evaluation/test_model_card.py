@@ -9,7 +9,7 @@ from evaluation_toys import DIGEST, evaluation
 from huggingface_hub import ModelCard
 
 from evidence_hpo.errors import DataError
-from evidence_hpo.evaluation.exports import best_seed, data_description, export_description
+from evidence_hpo.evaluation.exports import data_description, export_description
 from evidence_hpo.evaluation.model_card import model_card
 from evidence_hpo.evaluation.usage import usage
 from evidence_hpo.schemas import check_artefact
@@ -21,16 +21,23 @@ BACKBONE |= {"model": "google-bert/bert-base-uncased", "revision": "main", "comm
 
 
 def described(
-    scores: dict[str, Any], *, seed: int = 1, name: str | None = None, source: dict[str, Any] | None = None
+    scores: dict[str, Any],
+    *,
+    seed: int = 1,
+    name: str | None = None,
+    source: dict[str, Any] | None = None,
+    refit: bool = False,
 ) -> dict[str, Any]:
     record = {
+        "role": "refit" if refit else "final",
         "seed_index": seed,
         "seed": 100 + seed,
         "parameters": scores["configuration"]["parameters"],
         "objective": "macro_f1",
-        "value": 0.8,
-        "best_epoch": 3.0,
+        "value": None if refit else 0.8,
+        "best_epoch": None if refit else 3.0,
         "epochs": 3,
+        "refit_epochs": 2 if refit else None,
         "precision": "fp32",
         "versions": {"torch": "2.13"},
         "key": "a" * 64,
@@ -52,14 +59,6 @@ def described(
 
 def card(scores: dict[str, Any], **changes: Any) -> str:
     return model_card(described(scores, **changes), scores, seconds=61.7, package_version="1.2.3")
-
-
-def test_best_seed_is_by_the_validation_objective_and_the_first_of_equals() -> None:
-    records = [
-        {"state": "complete", "value": value, "seed_index": index} for index, value in enumerate((0.6, 0.9, 0.9))
-    ]
-    failed = {"state": "failed", "value": None, "seed_index": 3}
-    assert best_seed([failed, *reversed(records)])["seed_index"] == 1
 
 
 def test_front_matter_gives_the_hub_this_models_scores_with_their_intervals() -> None:
@@ -150,6 +149,8 @@ def test_an_evaluation_of_another_configuration_or_encoder_is_refused(monkeypatc
     scores = evaluation("criteria")
     with pytest.raises(DataError, match="is not of the final run with seed 7"):
         described(scores, seed=7)
+    with pytest.raises(DataError, match="is not of the refit run with seed 0"):
+        described(scores, seed=0, refit=True)
     monkeypatch.setitem(BACKBONE, "digest", "9" * 64)
     with pytest.raises(DataError, match="encoder of the final run with seed 1 is not among the manifests"):
         described(scores)
@@ -164,3 +165,58 @@ def test_program_names_this_package_only_where_it_is_needed(architecture: str, n
     assert ("import load_exported" in program) == (name is None)
     for task, sign in (("criteria", "probability >="), ("evidence", "answered = best >")):
         assert (sign in program) == (architecture in (task, "share"))
+
+
+def test_the_card_of_a_refit_says_what_it_was_trained_on_and_which_thresholds_it_uses() -> None:
+    scores = evaluation("share", refits=2)
+    text = card(scores, seed=0, refit=True)
+    start = text.split("\n## ")[0]
+    assert "It is a **refit**: trained on the training and validation posts together" in start
+    for task in ("criteria", "evidence"):
+        assert start.count(f"> **{task}** clears every floor") == 2, "its own verdict and that of the final models"
+    assert start.count("the final models, difference") == 2
+    assert "was trained on the splits *train* and *validation* together" in text
+    assert "mean of the thresholds that were tuned on the validation split for the final models" in text
+    assert "ended after epoch 2 of a schedule of 3" in text
+    assert "none of its own, as it was trained on that split (final models: 0.8000, 0.8000)" in text
+    assert "results/provenance/share/retrain/refit/seed_0.json" in text
+    assert "refit" not in card(scores, seed=0), "a final model's card knows nothing of refits"
+
+
+def test_the_scores_of_a_refits_card_are_its_own_beside_those_of_the_final_models() -> None:
+    scores = evaluation("share", refits=2)
+    data = ModelCard(card(scores, seed=1, refit=True)).data
+    given = {(one.task_name, one.metric_name.split(" ")[0]): one for one in data.eval_results}
+    rows = [line for line in card(scores, seed=1, refit=True).splitlines() if line.startswith("| `")]
+    for name, task in scores["refit"]["tasks"].items():
+        for metric, found in task["metrics"]["global"].items():
+            assert given[name, metric].metric_value == found["per_seed"][1]
+            assert f"mean of 2 seeds {found['mean']:.3f}" in given[name, metric].metric_name
+            cells = next([cell.strip() for cell in row.strip("|").split("|")] for row in rows if f"`{metric}`" in row)
+            final, gap = scores["tasks"][name]["metrics"]["global"][metric], task["differences"][metric]
+            assert cells[1] == f"{found['per_seed'][1]:.3f}"
+            assert cells[2].startswith(f"{final['mean']:.3f} (")
+            assert cells[3].startswith(f"{gap['mean']:+.3f} (")
+
+
+def test_decision_thresholds_of_a_refit_are_the_mean_of_the_final_models() -> None:
+    scores = evaluation("share", refits=1)
+    for task in scores["tasks"].values():
+        task["headline"]["thresholds"] = "per_criterion" if "per_criterion" in task["metrics"] else "global"
+    found = described(scores, seed=0, refit=True)
+    assert found["trained_on"] == ["train", "validation"]
+    assert (found["validation"]["value"], found["run"]["refit_epochs"]) == (None, 2)
+    criteria, evidence = (scores["tasks"][task]["thresholds"]["per_seed"] for task in ("criteria", "evidence"))
+    for name, value in found["thresholds"]["criteria"]["decision"].items():
+        assert value == pytest.approx(sum(one["per_criterion"][name] for one in criteria) / 2)
+    mean = sum(one["global"] for one in evidence) / 2
+    assert list(found["thresholds"]["evidence"]["decision"].values()) == pytest.approx([mean] * 3)
+    assert described(scores, seed=0)["trained_on"] == ["train"]
+
+
+def test_a_collapsed_refit_is_warned_of_in_its_card_alone() -> None:
+    scores = evaluation("criteria", refits=1)
+    warning = {"code": "collapsed", "task": "criteria", "message": "criteria: the refit of seed 0 has collapsed."}
+    scores["refit"]["warnings"].append(warning)
+    assert f"> **Warning.** {warning['message']}" in card(scores, seed=0, refit=True)
+    assert warning["message"] not in card(scores, seed=0)

@@ -62,6 +62,29 @@ def test_the_text_holds_every_verdict_and_warning() -> None:
     assert REPORT["architectures"]["criteria"]["warnings"]
 
 
+def test_refits_stand_beside_the_final_models_and_change_no_verdict() -> None:
+    both = evaluation("share", skill=5.0, refits=1, refit_skill=0.0)
+    report = evaluation_report([both, BAD], RETRAINED)
+    check_artefact("evaluation_report", report, "toy")
+    found = report["architectures"]["share"]
+    assert found["verdicts"] == REPORT["architectures"]["share"]["verdicts"], "the headline is of the final models"
+    assert report["architectures"]["criteria"]["refit"] is None
+    text = report_text(report, [both, BAD])
+    for verdict in found["refit"]["verdicts"]:
+        assert f"- share, {verdict['task']}, refit on training and validation posts: {verdict['text']}" in text
+        assert verdict["text"].startswith("does NOT clear every floor: ")
+        assert not verdict["above_all_floors"]
+        assert "below the final models, difference -" in verdict["text"]
+        gap = both["refit"]["tasks"][verdict["task"]]["differences"][verdict["metric"]]
+        assert f"| {gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f}) |" in text
+    assert "Thresholds are the mean of the final models'" in text
+    assert "**Refit.**" in text
+    widths = [line.count(" | ") for line in text.splitlines() if line.startswith("|")]
+    header = [line.count(" | ") for line in text.splitlines() if line.startswith("| ---")]
+    assert set(widths) == set(header)
+    assert "refit" not in report_text(REPORT, [GOOD, BAD]).lower(), "without refits nothing speaks of them"
+
+
 def test_every_table_of_the_text_is_rectangular() -> None:
     widths = [line.count(" | ") for line in report_text(REPORT, [GOOD, BAD]).splitlines() if line.startswith("|")]
     header = [line.count(" | ") for line in report_text(REPORT, [GOOD, BAD]).splitlines() if line.startswith("| ---")]

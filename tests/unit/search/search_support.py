@@ -107,6 +107,10 @@ def fake_run(
         value = quality(request) * (1 - 0.3 * math.exp(-epoch))
         evaluations.append({"epoch": epoch, "train": {"loss": 1 / epoch}, "metrics": {request.objective: value}})
         report(f"epoch {epoch:g}: {request.objective} {value:.4f}")
+        if request.refit_epochs is not None:
+            evaluations[-1]["metrics"] = {}
+            if epoch == request.refit_epochs:
+                return FakeResult("complete", None, None, evaluations)
         if threshold is not None and value < threshold:
             return FakeResult("pruned", value, epoch, evaluations, f"below {threshold:.6g}")
     best = max(evaluations, key=lambda one: one["metrics"][request.objective])

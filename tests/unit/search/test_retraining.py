@@ -8,12 +8,12 @@ import pytest
 from search_support import MACHINE, digests, fake_run
 from test_narrowing import record
 
-from evidence_hpo.errors import TrainingError
+from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import check_artefact, write_artefact, write_artefact_lines
 from evidence_hpo.search.choosing import Chosen, choose
 from evidence_hpo.search.outcomes import RunRequest
-from evidence_hpo.search.retrain_records import RetrainRecord
+from evidence_hpo.search.retrain_records import RetrainRecord, Role
 from evidence_hpo.search.retraining import absent_record, retrain
 from evidence_hpo.search.selection import Selected, select
 from evidence_hpo.search.settings import RetrainRunSettings
@@ -41,6 +41,7 @@ def values(rows: list[list[float | None]]) -> tuple[Selected, list[RetrainRecord
                 "seed_index": seed,
                 "state": "failed" if value is None else "complete",
                 "value": value,
+                "best_epoch": None if value is None else 1.0 + seed,
                 "reason": None if value is not None else "non-finite loss",
             }
         )
@@ -114,9 +115,78 @@ def test_from_trials_to_the_summary(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         )
         finals.append(Path(f"final_{seed}.json"))
         write_artefact(finals[-1], "retrain_record", done.model_dump(mode="json"))
-    summarize_retraining([Path("chosen.json")], paths, finals, Path("summary.json"))
+    summarize_retraining([Path("chosen.json")], paths, finals, [], Path("summary.json"))
     _check_records([read_json(path) for path in paths], [read_json(path) for path in finals])
     _check_summary(read_json(Path("summary.json")), [read_json(path) for path in finals])
+    assert read_json(Path("summary.json"))["architectures"]["criteria"]["refit"] is None
+    refits = [_refit(chosen, seed, cache) for seed in range(2)]
+    summarize_retraining([Path("chosen.json")], paths, finals, refits, Path("refit_summary.json"))
+    _check_refits(chosen, [read_json(path) for path in refits], [read_json(path) for path in finals])
+    _check_summary(read_json(Path("refit_summary.json")), [read_json(path) for path in finals])
+
+
+def _refit(chosen: Chosen, seed: int, cache: TrialCache) -> Path:
+    model, path = Path(f"results/refit/seed_{seed}/model"), Path(f"refit_{seed}.json")
+    epochs = chosen.refit_epochs
+    given = (chosen.configuration, "refit", seed, SETTINGS, never_fails, cache, digests, MACHINE, model)
+    done = retrain(chosen, *given, refit_epochs=epochs)
+    assert retrain(chosen, *given, refit_epochs=epochs) == done, "it is taken from the trial cache"
+    write_artefact(path, "retrain_record", done.model_dump(mode="json"))
+    return path
+
+
+def _check_refits(chosen: Chosen, refits: list[dict], finals: list[dict]) -> None:
+    for row in refits:
+        assert (row["state"], row["value"], row["best_epoch"], row["metrics"]) == ("complete", None, None, {})
+        assert (row["epochs"], row["refit_epochs"]) == (finals[0]["epochs"], chosen.refit_epochs)
+        assert (row["parameters"], row["digests"]) == (finals[0]["parameters"], finals[0]["digests"])
+    seeds = {row["seed"] for row in refits}
+    assert len(seeds) == 2
+    assert not seeds & {row["seed"] for row in finals}
+    listed = read_json(Path("refit_summary.json"))["architectures"]["criteria"]["refit"]
+    assert listed["refit_epochs"] == chosen.refit_epochs
+    assert [one["checkpoint"] for one in listed["seeds"]] == [row["checkpoint"] for row in refits]
+    assert [one["value"] for one in listed["seeds"]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "message"),
+    [
+        ("refit", {"value": 0.9}, "value"),
+        ("refit", {"best_epoch": 1.0}, "best_epoch"),
+        ("refit", {"refit_epochs": None}, "refit_epochs"),
+        ("final", {"value": None}, "value"),
+        ("final", {"refit_epochs": 2}, "refit_epochs"),
+        ("final", {"checkpoint": None}, "checkpoint"),
+    ],
+)
+def test_a_refit_has_no_value_and_every_other_run_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Role, changes: dict, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    selected = select(TRIALS, 1)
+    given = (SETTINGS, never_fails, TrialCache(Path("work")), digests, MACHINE, Path("model"))
+    epochs = 2 if role == "refit" else None
+    done = retrain(selected, selected.configurations[0], role, 0, *given, refit_epochs=epochs).model_dump(mode="json")
+    check_artefact("retrain_record", done, "record.json")
+    with pytest.raises(DataError, match=message):
+        check_artefact("retrain_record", {**done, **changes}, "record.json")
+
+
+@pytest.mark.parametrize(("best", "expected"), [([1, 2], 2), ([2, 3], 3), ([1, 1, 2], 1), ([4], 4), ([0.5, 0.5], 1)])
+def test_a_refit_ends_at_the_rounded_mean_of_the_best_epochs(best: list[float], expected: int) -> None:
+    selected, records = values([[0.9] * len(best), [0.5] * len(best)])
+    found = [
+        record.model_copy(update={"best_epoch": best[record.seed_index] if record.rank == 0 else 9.0})
+        for record in records
+    ]
+    assert choose(selected, found).refit_epochs == expected
+
+
+def test_failed_seeds_do_not_decide_where_a_refit_ends() -> None:
+    selected, records = values([[0.9, None, 0.9]])
+    assert [record.best_epoch for record in records] == [1.0, None, 3.0]
+    assert choose(selected, records).refit_epochs == 2
 
 
 def _check_records(records: list[dict], finals: list[dict]) -> None:

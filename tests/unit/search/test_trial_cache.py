@@ -68,6 +68,7 @@ def test_key_covers_what_decides_the_numbers_and_nothing_else() -> None:
         {"runtime": RuntimeSettings(threads=2)},
         {"digests": {**DIGESTS, "code": "e" * 64}},
         {"versions": {"torch": "3"}},
+        {"refit_epochs": 2},
     ]
     assert len({request(**change).key for change in changes} | {request().key}) == len(changes) + 1
     assert request(label="other", keep_weights=True).key == request().key

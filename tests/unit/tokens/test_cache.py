@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from evidence_hpo.errors import DataError
 from evidence_hpo.tokens.cache import TokenCache
+from evidence_hpo.tokens.features import assemble, build_features
 from evidence_hpo.tokens.tables import write_table
 from evidence_hpo.tokens.tokenization import tokenize_table
 from evidence_hpo.tokens.tokenizer import PreparedTokenizer
@@ -217,3 +218,45 @@ def test_metadata_survives_the_files(files: Files, tokenizer_directory: Path) ->
     assert dataclasses.asdict(metadata.template) == dataclasses.asdict(tokenizer.template)
     assert (metadata.cls, metadata.sep, metadata.pad, metadata.token_types) == (1, 2, 0, True)
     assert metadata.tokenizer_digest != hashlib.sha256(b"").hexdigest()
+
+
+def test_joined_caches_assemble_to_the_windows_of_each(cache_by_hand: Callable[..., TokenCache]) -> None:
+    one = cache_by_hand([3, 5], [(0, 40, [(120, 260)]), (1, 12, [])])
+    other = cache_by_hand([3, 5], [(1, 25, [(0, 30), (200, 240)]), (0, 7, []), (1, 60, [(500, 560)])])
+    both = one.joined(other)
+    assert both.example_ids == [*one.example_ids, *other.example_ids]
+    assert both.gold_spans == [*one.gold_spans, *other.gold_spans]
+    parts = [build_features(part, np.arange(len(part)), max_length=24, overlap=0.5) for part in (one, other, both)]
+    assert len(parts[2]) == len(parts[0]) + len(parts[1])
+    shown = [
+        assemble(part, features, np.array([index]))
+        for part, features in zip((one, other), parts[:2], strict=True)
+        for index in range(len(features))
+    ]
+    for index, expected in enumerate(shown):
+        found = assemble(both, parts[2], np.array([index]))
+        for field in dataclasses.fields(found):
+            if field.name != "example":
+                assert np.array_equal(getattr(found, field.name), getattr(expected, field.name)), field.name
+
+
+def test_the_digest_of_joined_caches_tells_their_content_and_order(
+    files: Files, tmp_path: Path, examples: pa.Table, criteria: Any, tokenizer_directory: Path
+) -> None:
+    one = TokenCache.open(*files)
+    other = TokenCache.open(*written(tmp_path / "other", examples.slice(2), criteria, tokenizer_directory))
+    digests = {one.digest, other.digest, one.joined(other).digest, other.joined(one).digest, one.joined(one).digest}
+    assert len(digests) == 5
+    assert one.joined(other).digest == one.joined(other).digest
+
+
+def test_caches_of_another_encoder_or_other_criteria_are_not_joined(
+    files: Files, tmp_path: Path, examples: pa.Table, criteria: Any, tokenizer_directory: Path
+) -> None:
+    one = TokenCache.open(*files)
+    encoder = TokenCache.open(*written(tmp_path / "a", examples, criteria, tokenizer_directory, "c" * 64))
+    with pytest.raises(DataError, match="another backbone_digest cannot be joined"):
+        one.joined(encoder)
+    worded = [{**criterion, "text": criterion["text"] + " Often."} for criterion in criteria]
+    with pytest.raises(DataError, match="another criteria_digest cannot be joined"):
+        one.joined(TokenCache.open(*written(tmp_path / "b", examples, worded, tokenizer_directory)))
