@@ -41,6 +41,11 @@ class StudyGraph:
         """Stages by name, in order."""
         return {stage.name: stage for stage in self.configuration.search.stages}
 
+    def stages_of(self, architecture: str) -> dict[str, StageSettings]:
+        """Return the stages of an architecture by name, in order."""
+        assert architecture in self.architectures
+        return self.stages
+
     def stage_before(self, stage: str) -> str | None:
         """Return the name of the stage before, or None for the first."""
         names = list(self.stages)
@@ -228,6 +233,10 @@ class StudyGraph:
     def all_stage_paths(self, pattern: str) -> list[str]:
         """Return one path for each stage of each architecture."""
         return [path for architecture in self.architectures for path in self.stage_paths(pattern, architecture)]
+
+    def lags(self, architecture: str) -> list[int]:
+        """Return of each stage, in order, how many rounds a proposal does not wait for."""
+        return [stage.lag for stage in self.stages_of(architecture).values()]
 
     # --- reports -----------------------------------------------------------------------------------------------
 
