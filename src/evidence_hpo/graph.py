@@ -13,7 +13,7 @@ from typing import Any
 from evidence_hpo import paths
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.search import StageSettings
-from evidence_hpo.config.spaces import Choices
+from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.paths import TASKS
 from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
 
@@ -85,6 +85,11 @@ class StudyGraph:
             if space is not None:
                 return self.configuration.spaces[space].root
         raise AssertionError("the first stage names a space")
+
+    def searched_space(self, architecture: str, stage: str) -> Space:
+        """Return the configured space that a stage of an architecture searches, before any narrowing."""
+        assert stage in self.stages_of(architecture)
+        return Space(self._own_space(stage))
 
     # --- data and tokens ---------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The `evidence-hpo` command: starts the workflow and its report, and checks a configuration."""
+"""The `evidence-hpo` command: plans and starts the workflow, shows what it found, checks a configuration."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import Annotated
 
 import typer
 
+from evidence_hpo.cli.export_best import export_best
 from evidence_hpo.cli.locks import claim_folder
-from evidence_hpo.config.loading import load_configuration, merge, read_yaml
+from evidence_hpo.cli.plan import plan
+from evidence_hpo.cli.show_best import show_best
+from evidence_hpo.cli.workflow import Overlays, checked_configuration, overlay_options, snakemake_command
 from evidence_hpo.errors import EvidenceHpoError
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
+app.command()(plan)
+app.command()(show_best)
+app.command()(export_best)
+
 REPORT = Path("results/report.html")
 
-Overlays = Annotated[
-    list[Path] | None,
-    typer.Option("--configfile", help="Overlay on workflow_config.yaml, as presets/smoke.yaml; may be repeated."),
-]
 Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
 Targets = Annotated[list[str] | None, typer.Argument(help="Files to make; default: the whole study.")]
 
@@ -37,9 +40,9 @@ def run(targets: Targets = None, configfile: Overlays = None, cores: Cores = "al
 
     Example: evidence-hpo run --configfile presets/smoke.yaml --cores 2
     """
-    _check(configfile)
+    checked_configuration(configfile)
     claim_folder(Path.cwd())
-    command = [*_snakemake(), *(targets or []), "--cores", cores, *_overlays(configfile)]
+    command = [*snakemake_command(None), *(targets or []), "--cores", cores, *overlay_options(configfile)]
     # Replaces this process: the folder's claim is held exactly as long as Snakemake lives, and signals reach it.
     os.execv(command[0], command)
 
@@ -50,8 +53,8 @@ def report(configfile: Overlays = None, output: Annotated[Path, typer.Option(hel
 
     Example: evidence-hpo report --output results/report.html
     """
-    _check(configfile)
-    command = [*_snakemake(), "--report", str(output), "--quiet", "all", *_overlays(configfile)]
+    checked_configuration(configfile)
+    command = [*snakemake_command(None), "--report", str(output), "--quiet", "all", *overlay_options(configfile)]
     # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
@@ -64,28 +67,8 @@ def check(configfile: Overlays = None) -> None:
 
     Example: evidence-hpo check --configfile presets/redsm5.yaml
     """
-    _check(configfile)
+    checked_configuration(configfile)
     typer.echo("configuration: no problem found")
-
-
-def _check(configfile: list[Path] | None) -> None:
-    raw = read_yaml(workflow_folder() / "workflow_config.yaml")
-    for overlay in configfile or []:
-        raw = merge(raw, read_yaml(overlay))
-    load_configuration(raw, Path.cwd())
-
-
-def _overlays(configfile: list[Path] | None) -> list[str]:
-    return ["--configfile", *map(str, configfile)] if configfile else []
-
-
-def _snakemake() -> list[str]:
-    return [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile")]
-
-
-def workflow_folder() -> Path:
-    """Return the folder of the Snakefile: the checkout that this package is installed from."""
-    return Path(__file__).resolve().parents[3]
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class _Scale:
 
     def ticks(self) -> list[tuple[float, str]]:
         if self.places is None:
-            return [(0.0, f"{self.low:.3g}"), (1.0, f"{self.high:.3g}")]
+            return [(0.0, f"{self.low:.4g}"), (1.0, f"{self.high:.4g}")]
         shown = list(self.places.items())
         if len(shown) > _FEW_LABELS:
             shown = [shown[0], shown[-1]]
@@ -106,7 +106,8 @@ def _panel(figure: Figure, axes: Axes, stage: StageTrials) -> None:
     colours = mpl.colormaps[_COLOURS]
     for place, trial in enumerate(trials):
         _line(axes, scales, trial, colours(norm(trial["value"])), place / len(trials), len(trials) > MANY)
-    axes.set_title(f"{stage.name}: {len(trials)} complete trials, most important parameter first", pad=34)
+    ranked = ", most important parameter first" if stage.importances.values else ""
+    axes.set_title(f"{stage.name}: {len(trials)} complete trials{ranked}", loc="left", pad=52)
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02, extend="min")
     bar.set_label(f"Validation {trials[0]['objective']}")
 
@@ -143,7 +144,8 @@ def _line(
             segments.append([(place, height), (place + _BREAK, height)])
         if before is None and place:
             segments.append([(place - _BREAK, height), (place, height)])
-    strength = {"linewidths": 0.5 + 1.0 * rank**4, "alpha": 0.25 + 0.65 * rank**2}
+    faintest = 0.25 if as_image else 0.55
+    strength = {"linewidths": 0.5 + 1.0 * rank**4, "alpha": faintest + (0.9 - faintest) * rank**2}
     axes.add_collection(
         LineCollection(segments, colors=[colour], zorder=2 + rank, rasterized=as_image, **strength), autolim=False
     )

@@ -296,9 +296,10 @@ def _correlation(axes: Axes, stage: StageTrials, reruns: Mapping[str, Any]) -> N
     if len(pairs) <= _FEW_NAMES:
         for pair, before, after in zip(pairs, x, y, strict=True):
             axes.annotate(str(pair["origin"]), (before, after), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    spearman = "undefined" if reruns["spearman"] is None else f"{reruns['spearman']:+.2f}"
-    kendall = "undefined" if reruns["kendall"] is None else f"{reruns['kendall']:+.2f}"
-    axes.set_title(f"{len(pairs)} re-run trials: Spearman {spearman}, Kendall {kendall}")
+    found = "too few that differ for a rank correlation"
+    if reruns["spearman"] is not None:
+        found = f"Spearman {reruns['spearman']:+.2f}, Kendall {reruns['kendall']:+.2f}"
+    axes.set_title(f"{len(pairs)} re-run trials\n{found}")
     objective = _objective([stage])
     axes.set(
         xlabel=f"Validation {objective} in {reruns['stage_before']}", ylabel=f"Validation {objective} in {stage.name}"
