@@ -52,4 +52,4 @@ def test_graph_has_every_phase(graph: networkx.DiGraph[int]) -> None:
     rules = {graph.nodes[node]["job"].rule for node in graph}
     assert rules >= TRAINING_RULES - {"narrow_space"}
     assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
-    assert "export_model" in rules
+    assert rules >= {"export_model", "analyse_search", "export_study"}

@@ -34,8 +34,9 @@ def export_best(architecture: Architecture = None, output: Output = Path("best_c
     name = _architecture(summary["architectures"], architecture)
     found = summary["architectures"][name]
     chosen = next(one for one in found["configurations"] if one["rank"] == found["chosen_rank"])
+    scores = _summary(root, summary["study"], name, chosen["origin"], found)
     write_text(output, _overlay(summary["study"], name, chosen["origin"], found))
-    write_json(output.with_name(SUMMARY), _summary(root, summary["study"], name, chosen["origin"], found))
+    write_json(output.with_name(SUMMARY), scores)
     typer.echo(f"{output}: written; its scores are in {output.with_name(SUMMARY)}", err=True)
 
 
