@@ -24,5 +24,6 @@ rule all:
         paths.RETRAIN_SUMMARY,
         paths.EVALUATION_REPORT,
         paths.STUDY_SUMMARY,
+        paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),

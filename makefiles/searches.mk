@@ -4,7 +4,7 @@
 TASKS := criteria evidence share joint
 RUN = $(BIN)/evidence-hpo run --cores $(CORES)
 
-.PHONY: hpo-best retrain-best stage1 stage2 hpo-s0 hpo-s1 hpo-s2 refit full-hpo full-hpo-all \
+.PHONY: hpo-best retrain-best stage1 stage2 hpo-report hpo-s0 hpo-s1 hpo-s2 refit full-hpo full-hpo-all \
 	tune-criteria-max tune-evidence-max tune-share-max tune-joint-max maximal-hpo-all groundtruth
 
 # --- two stages, long: presets/two_stage_long.yaml ---------------------------------------------------------------
@@ -79,6 +79,10 @@ tune-criteria-max tune-evidence-max tune-share-max tune-joint-max: tune-%-max: $
 
 maximal-hpo-all: $(INSTALLED)  ## Largest search of all architectures (N_TRIALS PARALLEL=8 TIMEOUT_MAX)
 	$(RUN) $(MAXIMAL) $(call LARGE,$(TASKS))
+
+# --- any search --------------------------------------------------------------------------------------------------
+hpo-report: $(INSTALLED)  ## Best trials and importances of the search in results/ (ARGS="--architecture criteria --top 20")
+	$(BIN)/evidence-hpo show-best $(ARGS)
 
 # --- data --------------------------------------------------------------------------------------------------------
 groundtruth: $(INSTALLED)  ## Corpus, evidence aligned in its posts, splits and examples, without any training

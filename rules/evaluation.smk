@@ -111,7 +111,7 @@ rule summarize_study:
     input:
         trials=study.all_stage_paths(paths.TRIALS),
         summaries=study.all_stage_paths(paths.STAGE_SUMMARY),
-        spaces=study.all_stage_paths(paths.SPACE),
+        analyses=expand(paths.SEARCH_ANALYSIS, architecture=study.architectures),
         evaluations=expand(paths.EVALUATION, architecture=study.architectures),
         retraining=paths.RETRAIN_SUMMARY,
         report=paths.EVALUATION_REPORT,
@@ -135,7 +135,7 @@ rule summarize_study:
         "Summarising the study"
     shell:
         "python -m evidence_hpo.steps.summarize_study --trials {input.trials} --summaries {input.summaries}"
-        " --spaces {input.spaces} --evaluations {input.evaluations} --retraining {input.retraining}"
+        " --analyses {input.analyses} --evaluations {input.evaluations} --retraining {input.retraining}"
         " --report {input.report} --output {output.summary} --code {params.code} --log {log}"
 
 

@@ -2,6 +2,9 @@ rule plot_search:
     input:
         trials=lambda wildcards: study.stage_paths(paths.TRIALS, wildcards.architecture),
         spaces=lambda wildcards: study.stage_paths(paths.SPACE, wildcards.architecture),
+        summaries=lambda wildcards: study.stage_paths(
+            paths.STAGE_SUMMARY, wildcards.architecture
+        ),
     output:
         history=report(
             paths.SEARCH_FIGURE.replace("{figure}", "history"),
@@ -31,6 +34,27 @@ rule plot_search:
             subcategory="{architecture}",
             labels={"figure": "slices"},
         ),
+        parallel=report(
+            paths.SEARCH_FIGURE.replace("{figure}", "parallel"),
+            caption="../report/search_parallel.rst",
+            category="Search",
+            subcategory="{architecture}",
+            labels={"figure": "parallel coordinates"},
+        ),
+        correlation=report(
+            paths.SEARCH_FIGURE.replace("{figure}", "correlation"),
+            caption="../report/search_correlation.rst",
+            category="Search",
+            subcategory="{architecture}",
+            labels={"figure": "stages compared"},
+        ),
+        rounds=report(
+            paths.SEARCH_FIGURE.replace("{figure}", "rounds"),
+            caption="../report/search_rounds.rst",
+            category="Search",
+            subcategory="{architecture}",
+            labels={"figure": "rounds"},
+        ),
     log:
         "results/logs/{architecture}/plot_search.log",
     conda:
@@ -39,13 +63,74 @@ rule plot_search:
         mem_mb=2000,
         runtime=20,
     params:
+        lags=lambda wildcards: study.lags(wildcards.architecture),
+        trials_per_gpu=study.trials_per_gpu,
         code=code_of("plot_search"),
     message:
         "{wildcards.architecture}: drawing the search"
     shell:
         "python -m evidence_hpo.steps.plot_search --trials {input.trials} --spaces {input.spaces}"
+        " --summaries {input.summaries} --lags {params.lags} --trials-per-gpu {params.trials_per_gpu}"
         " --history {output.history} --importance {output.importance} --curves {output.curves}"
-        " --slices {output.slices} --code {params.code} --log {log}"
+        " --slices {output.slices} --parallel {output.parallel} --correlation {output.correlation}"
+        " --rounds {output.rounds} --code {params.code} --log {log}"
+
+
+rule analyse_search:
+    input:
+        trials=lambda wildcards: study.stage_paths(paths.TRIALS, wildcards.architecture),
+        summaries=lambda wildcards: study.stage_paths(
+            paths.STAGE_SUMMARY, wildcards.architecture
+        ),
+        spaces=lambda wildcards: study.stage_paths(paths.SPACE, wildcards.architecture),
+        chosen=paths.CHOSEN,
+    output:
+        analysis=report(
+            paths.SEARCH_ANALYSIS,
+            caption="../report/search_analysis.rst",
+            category="Search",
+            subcategory="{architecture}",
+            labels={"table": "analysis"},
+        ),
+    log:
+        "results/logs/{architecture}/analyse_search.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        lags=lambda wildcards: study.lags(wildcards.architecture),
+        trials_per_gpu=study.trials_per_gpu,
+        code=code_of("analyse_search"),
+    message:
+        "{wildcards.architecture}: analysing the search"
+    shell:
+        "python -m evidence_hpo.steps.analyse_search --trials {input.trials} --summaries {input.summaries}"
+        " --spaces {input.spaces} --lags {params.lags} --chosen {input.chosen}"
+        " --trials-per-gpu {params.trials_per_gpu} --output {output.analysis} --code {params.code} --log {log}"
+
+
+rule export_study:
+    input:
+        trials=study.all_stage_paths(paths.TRIALS),
+        spaces=study.all_stage_paths(paths.SPACE),
+    output:
+        storage=paths.OPTUNA_STORAGE,
+    log:
+        "results/logs/export_study.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        code=code_of("export_study"),
+    message:
+        "Exporting the study for Optuna"
+    shell:
+        "python -m evidence_hpo.steps.export_study --trials {input.trials} --spaces {input.spaces}"
+        " --output {output.storage} --code {params.code} --log {log}"
 
 
 rule plot_evaluation:

@@ -12,7 +12,7 @@ from functools import cached_property
 from evidence_hpo import paths
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.search import StageSettings
-from evidence_hpo.config.spaces import Choices
+from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.paths import TASKS
 from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
 
@@ -76,6 +76,15 @@ class StudyGraph:
             else:
                 names.add(self.configuration.training.parameters.backbone)
         return sorted(names)
+
+    def searched_space(self, architecture: str, stage: str) -> Space:
+        """Return the configured space that a stage of an architecture searches, before any narrowing."""
+        names = list(self.stages_of(architecture))
+        for name in reversed(names[: names.index(stage) + 1]):
+            space = self.stages_of(architecture)[name].space
+            if space is not None:
+                return self.configuration.spaces[space]
+        raise AssertionError("the first stage names a space")
 
     # --- data and tokens ---------------------------------------------------------------------------------------
 
@@ -239,6 +248,10 @@ class StudyGraph:
     def all_stage_paths(self, pattern: str) -> list[str]:
         """Return one path for each stage of each architecture."""
         return [path for architecture in self.architectures for path in self.stage_paths(pattern, architecture)]
+
+    def lags(self, architecture: str) -> list[int]:
+        """Return of each stage, in order, how many rounds a proposal does not wait for."""
+        return [stage.lag for stage in self.stages_of(architecture).values()]
 
     # --- reports -----------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ __all__ = [
     "EXPORTED_MODEL",
     "FINAL_MODEL",
     "FINAL_RECORD",
+    "OPTUNA_STORAGE",
     "PROPOSALS",
     "REFIT_MODEL",
     "REFIT_RECORD",
@@ -30,6 +31,7 @@ __all__ = [
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
     "SELECTED",
@@ -71,6 +73,8 @@ PROPOSALS = "results/{architecture}/{stage}/round_{round}/proposals.json"
 SHARD = "results/{architecture}/{stage}/round_{round}/shard_{shard}.jsonl"
 TRIALS = "results/{architecture}/{stage}/trials.jsonl"
 STAGE_SUMMARY = "results/{architecture}/{stage}/summary.json"
+SEARCH_ANALYSIS = "results/{architecture}/search_analysis.json"
+OPTUNA_STORAGE = "results/optuna.db"
 
 # --- retrain and evaluation ------------------------------------------------------------------------------------
 SELECTED = "results/{architecture}/retrain/selected.json"
@@ -93,7 +97,7 @@ STUDY_SUMMARY = "results/study_summary.json"
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
-SEARCH_FIGURES = ("history", "importance", "curves", "slices")
+SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -68,6 +69,8 @@ def as_storage_error(error: BaseException, target: Path | None = None) -> Storag
 def _errno(error: BaseException) -> int | None:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return errno.ENOSPC
     found = _OF_RUST.search(str(error))
     return int(found[1]) if found else None
 

@@ -61,6 +61,13 @@ def test_only_round_zero_of_a_narrowed_stage_reruns_trials_of_the_stage_before()
     assert study.previous_trials("criteria", "stage2", 1) == []
 
 
+def test_the_lags_and_the_space_of_each_stage() -> None:
+    study = with_stages({"lag": 1}, {})
+    assert study.lags("criteria") == [1, 0]
+    configured_space = study.configuration.spaces["sample"]
+    assert study.searched_space("criteria", "stage2") == configured_space, "as before it was narrowed"
+
+
 def test_settings_of_unused_sources_and_other_tasks_are_left_out() -> None:
     study = StudyGraph(default_configuration())
     assert set(json.loads(study.corpus_settings())) & {"sample", "files", "hub"} == {"sample"}

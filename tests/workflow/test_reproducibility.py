@@ -37,11 +37,13 @@ SAME_BYTES = [
     "models/criteria/evidence_hpo.json",
     "study_summary.json",
 ]
+TIMED = {"criteria/search_analysis.json": ["timing"], "criteria/stage1/summary.json": ["timing", "duration_seconds"]}
+"""Files with keys that hold durations or depend on the sharding; all else in them must be the same."""
 RECORDS = ["criteria/stage1/trials.jsonl", "criteria/stage2/trials.jsonl"]
 
 
 def contents(study: Study) -> dict[str, bytes]:
-    """Return what must be the same in every run: files as they are, trial records without their durations."""
+    """Return what must be the same in every run: files as they are, but without durations."""
     results = study.folder / "results"
     found = {name: (results / name).read_bytes() for name in SAME_BYTES}
     for name in RECORDS:
@@ -49,6 +51,11 @@ def contents(study: Study) -> dict[str, bytes]:
         for row in rows:
             assert row.pop("duration_seconds") > 0
         found[name] = json.dumps(rows, sort_keys=True).encode()
+    for name, keys in TIMED.items():
+        content = json.loads((results / name).read_text(encoding="utf-8"))
+        for key in keys:
+            assert content.pop(key)
+        found[name] = json.dumps(content, sort_keys=True).encode()
     return found
 
 

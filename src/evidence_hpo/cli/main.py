@@ -1,4 +1,4 @@
-"""The `evidence-hpo` command: starts the workflow and its report, and checks a configuration."""
+"""The `evidence-hpo` command: plans and starts the workflow, shows what it found, checks a configuration."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from typing import Annotated
 import typer
 
 from evidence_hpo.cli.budget import run_within, seconds_of
+from evidence_hpo.cli.export_best import export_best
 from evidence_hpo.cli.locks import claim_folder
-from evidence_hpo.config.loading import load_configuration, merge, read_yaml
-from evidence_hpo.config.overrides import parse_overrides
+from evidence_hpo.cli.plan import plan
+from evidence_hpo.cli.show_best import show_best
+from evidence_hpo.cli.workflow import (
+    Overlays,
+    Overrides,
+    checked_configuration,
+    settings_options,
+    snakemake_command,
+)
 from evidence_hpo.errors import EvidenceHpoError
-from evidence_hpo.files import canonical_json
 
 __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
+app.command()(plan)
+app.command()(show_best)
+app.command()(export_best)
+
 REPORT = Path("results/report.html")
 
-Overlays = Annotated[
-    list[Path] | None,
-    typer.Option("--configfile", help="Overlay on workflow_config.yaml, as presets/smoke.yaml; may be repeated."),
-]
 Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--override", help="One value, as search.stages.stage1.trials=20; may be repeated."),
-]
 Budget = Annotated[
     str | None,
     typer.Option(help="Time after which training stops at the end of its epoch: seconds, or 90m, 12h, 7d."),
@@ -55,9 +58,10 @@ def run(
     Example: evidence-hpo run --configfile presets/smoke.yaml --cores 2
     """
     seconds = seconds_of(time_budget) if time_budget else None
-    _check(configfile, override)
+    checked_configuration(configfile, override)
     claim_folder(Path.cwd())
-    command = [*_snakemake(), *(targets or []), "--cores", cores, *_settings(configfile, override)]
+    options = settings_options(configfile, override)
+    command = [*snakemake_command(), *(targets or []), "--cores", cores, *options]
     if seconds is not None:
         raise typer.Exit(run_within(command, seconds))
     # Replaces this process: the folder's claim is held exactly as long as Snakemake lives, and signals reach it.
@@ -74,8 +78,9 @@ def report(
 
     Example: evidence-hpo report --output results/report.html
     """
-    _check(configfile, override)
-    command = [*_snakemake(), "--report", str(output), "--quiet", "all", *_settings(configfile, override)]
+    checked_configuration(configfile, override)
+    options = settings_options(configfile, override)
+    command = [*snakemake_command(), "--report", str(output), "--quiet", "all", *options]
     # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
@@ -88,31 +93,8 @@ def check(configfile: Overlays = None, override: Overrides = None) -> None:
 
     Example: evidence-hpo check --configfile presets/redsm5.yaml --override search.stages.stage1.trials=200
     """
-    _check(configfile, override)
+    checked_configuration(configfile, override)
     typer.echo("configuration: no problem found")
-
-
-def _check(configfile: list[Path] | None, override: list[str] | None) -> None:
-    raw = read_yaml(workflow_folder() / "workflow_config.yaml")
-    for overlay in configfile or []:
-        raw = merge(raw, read_yaml(overlay))
-    load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), Path.cwd())
-
-
-def _settings(configfile: list[Path] | None, override: list[str] | None) -> list[str]:
-    """Return Snakemake's arguments for the overlays and the overrides."""
-    overlays = ["--configfile", *map(str, configfile)] if configfile else []
-    values = parse_overrides(override or [])
-    return [*overlays, *(["--config", f"overrides={canonical_json(values)}"] if values else [])]
-
-
-def _snakemake() -> list[str]:
-    return [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile")]
-
-
-def workflow_folder() -> Path:
-    """Return the folder of the Snakefile: the checkout that this package is installed from."""
-    return Path(__file__).resolve().parents[3]
 
 
 def main() -> None:

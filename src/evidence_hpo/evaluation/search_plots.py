@@ -1,4 +1,4 @@
-"""Figures of the search of one architecture: history, importances, learning curves, slices."""
+"""Figures of the search of one architecture: history, importances, learning curves, slices, stages, rounds."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from evidence_hpo.evaluation.distributions import stored_value
 from evidence_hpo.evaluation.figures import (
     BLACK,
     BLUE,
@@ -27,10 +28,19 @@ from evidence_hpo.evaluation.figures import (
 )
 from evidence_hpo.evaluation.importance import Importances, parameter_importances
 
-__all__ = ["StageTrials", "curves_figure", "history_figure", "importance_figure", "slices_figure"]
+__all__ = [
+    "MANY",
+    "StageTrials",
+    "correlation_figure",
+    "curves_figure",
+    "history_figure",
+    "importance_figure",
+    "rounds_figure",
+    "slices_figure",
+]
 
 _SLICES = 6
-_MANY = 150
+MANY = 150
 """Trials from which lines and points are drawn as an image within the SVG, which would be megabytes otherwise."""
 _FEW_VALUES = 8
 """A whole number with at most so many values is drawn like a choice."""
@@ -39,11 +49,16 @@ _STATES = (("complete", BLUE, "o", 22), ("pruned", ORANGE, "x", 20), ("failed", 
 
 @dataclass(frozen=True)
 class StageTrials:
-    """A stage of the search: its name, its trial records in the order of their numbers, its space."""
+    """A stage of the search: its name, its trial records in the order of their numbers, its space.
+
+    ``reruns`` is the entry of its ``summary.json``, ``times`` what :func:`stage_times` says of its rounds.
+    """
 
     name: str
     trials: Sequence[Mapping[str, Any]]
     space: Mapping[str, Any]
+    reruns: Mapping[str, Any] | None = None
+    times: Mapping[str, Any] | None = None
 
     @cached_property
     def importances(self) -> Importances:
@@ -153,7 +168,7 @@ def curves_figure(stages: Sequence[StageTrials]) -> Figure:
 def _curves(axes: Axes, stage: StageTrials) -> None:
     ranked = [trial for trial in stage.trials if trial["state"] == "complete"]
     best = max(ranked, key=lambda trial: (trial["value"], -trial["number"]), default=None)
-    many = len(stage.trials) > _MANY
+    many = len(stage.trials) > MANY
     faint = 0.25 if many else 0.7
     drawn = 0
     for trial in stage.trials:
@@ -228,7 +243,7 @@ def _slice(axes: Axes, stages: Sequence[StageTrials], name: str) -> None:
     dimensions = [entry for stage in stages for entry in stage.space["dimensions"] if entry["name"] == name]
     dimension = dimensions[0] if dimensions else {"kind": "categorical", "log": False}
     points = [
-        (number, trial["sampled"][name], trial["value"])
+        (number, stored_value(trial["sampled"][name]), trial["value"])
         for number, stage in enumerate(stages)
         for trial in stage.trials
         if trial["state"] == "complete" and name in trial["sampled"]
@@ -247,7 +262,7 @@ def _slice(axes: Axes, stages: Sequence[StageTrials], name: str) -> None:
         x = [place[value] + shift if placed else value for value, _ in own]
         style = _stage_style(number)
         axes.scatter(
-            x, [score for _, score in own], s=16, alpha=0.8, linewidths=0, rasterized=len(points) > _MANY, **style
+            x, [score for _, score in own], s=16, alpha=0.8, linewidths=0, rasterized=len(points) > MANY, **style
         )
     if placed:
         crowded = sum(len(str(value)) for value in values) > 24
@@ -255,6 +270,82 @@ def _slice(axes: Axes, stages: Sequence[StageTrials], name: str) -> None:
         axes.set_xlim(-0.6, len(values) - 0.4)
     elif dimension["log"]:
         log_scale(axes)
+
+
+@style()
+def correlation_figure(stages: Sequence[StageTrials]) -> Figure:
+    """Return one panel for each stage that re-ran trials: their values there over those in the stage before."""
+    compared = [(stage, stage.reruns) for stage in stages if stage.reruns is not None]
+    if not compared:
+        figure, (axes,) = new_figure(1, 1)
+        say(axes, "no stage re-ran trials of the stage before")
+        return figure
+    figure, panels = new_figure(1, len(compared), width=4.2, height=3.8)
+    for axes, (stage, reruns) in zip(panels, compared, strict=True):
+        _correlation(axes, stage, reruns)
+    return figure
+
+
+def _correlation(axes: Axes, stage: StageTrials, reruns: Mapping[str, Any]) -> None:
+    pairs = reruns["pairs"]
+    if not pairs:
+        say(axes, f"{stage.name}:\nno re-run trial is complete")
+        return
+    x, y = [pair["value_before"] for pair in pairs], [pair["value"] for pair in pairs]
+    axes.scatter(x, y, s=26, c=BLUE, zorder=3)
+    if len(pairs) <= _FEW_NAMES:
+        for pair, before, after in zip(pairs, x, y, strict=True):
+            axes.annotate(str(pair["origin"]), (before, after), xytext=(4, 3), textcoords="offset points", fontsize=7)
+    found = "too few that differ for a rank correlation"
+    if reruns["spearman"] is not None:
+        found = f"Spearman {reruns['spearman']:+.2f}, Kendall {reruns['kendall']:+.2f}"
+    axes.set_title(f"{len(pairs)} re-run trials\n{found}")
+    objective = _objective([stage])
+    axes.set(
+        xlabel=f"Validation {objective} in {reruns['stage_before']}", ylabel=f"Validation {objective} in {stage.name}"
+    )
+    axes.margins(0.12)
+    axes.grid()
+
+
+@style()
+def rounds_figure(stages: Sequence[StageTrials]) -> Figure:
+    """Return one panel a stage: what the jobs of each round worked, and what they waited for the longest of them."""
+    figure, panels = new_figure(1, len(stages), width=4.6, height=3.4)
+    longest = max((one["work_seconds"] + one["waiting_seconds"] for s in stages for one in _rounds(s)), default=0.0)
+    unit, seconds = next((unit for unit in _UNITS if longest >= 2 * unit[1]), _UNITS[-1])
+    for axes, stage in zip(panels, stages, strict=True):
+        rounds = _rounds(stage)
+        if not rounds or stage.times is None:
+            say(axes, f"{stage.name}:\nno round was timed")
+            continue
+        numbers = [one["round"] for one in rounds]
+        work = [one["work_seconds"] / seconds for one in rounds]
+        waiting = [one["waiting_seconds"] / seconds for one in rounds]
+        axes.bar(numbers, work, color=BLUE, width=0.75)
+        axes.bar(numbers, waiting, bottom=work, color=ORANGE, width=0.75)
+        most = "at most " if stage.times["upper_bound"] else ""
+        axes.set_title(f"{stage.name}: {most}{stage.times['waiting_share']:.0%} of the jobs' time was waited")
+        axes.set(xlabel="Round", ylabel=f"Time of the round's jobs together ({unit})")
+        axes.set_xlim(-0.7, max(numbers) + 0.7)
+        whole_numbers(axes)
+        axes.grid(axis="y")
+    handles = [
+        Line2D([], [], color=colour, marker="s", linestyle="", label=label)
+        for colour, label in ((BLUE, "work"), (ORANGE, "waiting for the round's longest job"))
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+_FEW_NAMES = 24
+"""Re-run trials up to which each is named."""
+
+_UNITS = (("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0))
+
+
+def _rounds(stage: StageTrials) -> Sequence[Mapping[str, Any]]:
+    return stage.times["rounds"] if stage.times is not None else ()
 
 
 def _stage_style(number: int) -> Any:

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evidence_hpo.errors import DataError
-from evidence_hpo.evaluation.importance import parameter_importances
 from evidence_hpo.evaluation.intervals import rounded
 from evidence_hpo.files import digest_json
 
-__all__ = ["TOP_TRIALS", "StageInput", "identifier", "study_summary"]
+__all__ = ["TOP_TRIALS", "StageInput", "identifier", "study_summary", "trial_id"]
 
 TOP_TRIALS = 10
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "evidence-hpo")
 
 StageInput = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Mapping[str, Any]]
-"""Summary, trial records and space of one stage."""
+"""Summary and trial records of one stage, and its entry of ``search_analysis.json``."""
 
 
 def identifier(kind: str, content: Any) -> str:
@@ -82,7 +81,7 @@ def _architecture(
         raise DataError(f"{stages[-1][0]['architecture']}: the last stage has no complete trial")
     best = top[0]
     return {
-        "best_trial_id": _trial_id(best),
+        "best_trial_id": trial_id(best),
         "best_trial_number": best["number"],
         "best_trial_stage": best["stage"],
         "best_validation_score": rounded(best["value"]),
@@ -92,14 +91,14 @@ def _architecture(
         "trials_count": sum(len(trials) for _, trials, _ in stages),
         "top_trials": [
             {
-                "trial_id": _trial_id(trial),
+                "trial_id": trial_id(trial),
                 "number": trial["number"],
                 "validation_score": rounded(trial["value"]),
                 "state": "complete",
             }
             for trial in top
         ],
-        "stages": [_stage(*stage) for stage in stages],
+        "stages": [_stage(summary, analysis) for summary, _, analysis in stages],
         "chosen": _chosen(stages, retrained),
         "test_scores": {
             verdict["task"]: {
@@ -116,12 +115,13 @@ def _complete(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [trial for trial in trials if trial["state"] == "complete"]
 
 
-def _trial_id(trial: Mapping[str, Any]) -> str:
+def trial_id(trial: Mapping[str, Any]) -> str:
+    """Return the id of a trial record."""
     return identifier("trial", [trial["study"], trial["architecture"], trial["stage"], trial["number"], trial["key"]])
 
 
-def _stage(summary: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], space: Mapping[str, Any]) -> dict[str, Any]:
-    importances = parameter_importances(trials, space)
+def _stage(summary: Mapping[str, Any], analysis: Mapping[str, Any]) -> dict[str, Any]:
+    importances = analysis["importances"]["fanova"]
     return {
         "stage": summary["stage"],
         "trials_count": summary["trials"],
@@ -130,8 +130,8 @@ def _stage(summary: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], spac
         "epochs_spent": rounded(summary["epochs"]["spent"]),
         "epochs_full": rounded(summary["epochs"]["full"]),
         "rank_correlation_with_stage_before": summary["reruns"]["spearman"] if summary["reruns"] else None,
-        "importances": importances.values,
-        "importances_note": importances.reason,
+        "importances": importances["values"],
+        "importances_note": importances["note"],
     }
 
 
@@ -145,7 +145,7 @@ def _chosen(stages: Sequence[StageInput], retrained: Mapping[str, Any]) -> dict[
         if trial["stage"] == origin["stage"] and trial["number"] == origin["number"]
     )
     return {
-        "trial_id": _trial_id(trial),
+        "trial_id": trial_id(trial),
         "rank": chosen["rank"],
         "score_mean": retrained["score_mean"],
         "score_std": retrained["score_std"],

@@ -9,6 +9,7 @@ from typing import Any
 
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.search.records import TrialRecord
+from evidence_hpo.search.sharding import in_running_order
 
 __all__ = ["check_complete", "summarize_stage"]
 
@@ -37,12 +38,17 @@ def check_complete(trials: Sequence[TrialRecord]) -> None:
         )
 
 
-def summarize_stage(trials: Sequence[TrialRecord], previous: Sequence[TrialRecord]) -> dict[str, Any]:
+def summarize_stage(
+    trials: Sequence[TrialRecord], previous: Sequence[TrialRecord], shards: Sequence[Sequence[TrialRecord]]
+) -> dict[str, Any]:
     """Return the summary of a stage.
+
+    ``duration_seconds`` and ``timing`` are the only keys that depend on the machine and on the sharding.
 
     Args:
         trials: All trials of the stage, sorted by number.
         previous: Trials of the stage before, where this one re-ran some of them.
+        shards: The same trials as the jobs ran them.
     """
     one = trials[0]
     states = Counter(trial.state for trial in trials)
@@ -60,7 +66,18 @@ def summarize_stage(trials: Sequence[TrialRecord], previous: Sequence[TrialRecor
         "failures": _failures(trials),
         "reruns": _reruns(trials, previous),
         "duration_seconds": round(math.fsum(trial.duration_seconds for trial in trials), 3),
+        "timing": _timing(shards),
     }
+
+
+def _timing(shards: Sequence[Sequence[TrialRecord]]) -> list[dict[str, Any]]:
+    """Return the seconds of each trial by round and shard, in the order in which the shard ran them."""
+    rounds: dict[int, list[list[float]]] = {}
+    for shard in shards:
+        if shard:
+            seconds = [trial.duration_seconds for trial in in_running_order(shard)]
+            rounds.setdefault(shard[0].round, []).append(seconds)
+    return [{"round": round_, "shards": rounds[round_]} for round_ in sorted(rounds)]
 
 
 def _best(trials: Sequence[TrialRecord]) -> dict[str, Any] | None:

@@ -24,6 +24,7 @@ __all__ = [
     "TrialRecord",
     "TrialState",
     "configuration_digest",
+    "join_trials",
     "read_proposals",
     "read_trials",
 ]
@@ -161,7 +162,16 @@ def read_trials(paths: Sequence[Path]) -> list[TrialRecord]:
     Raises:
         DataError: A file is missing or breaks its schema, or two lines hold the same trial.
     """
-    trials = [trial for path in paths for trial in _trials_of(path)]
+    return join_trials([list(_trials_of(path)) for path in paths])
+
+
+def join_trials(shards: Iterable[Sequence[TrialRecord]]) -> list[TrialRecord]:
+    """Return the trials of several shards, sorted by number.
+
+    Raises:
+        DataError: Two shards hold the same trial.
+    """
+    trials = [trial for shard in shards for trial in shard]
     trials.sort(key=lambda trial: trial.number)
     _check_unique(trials)
     return trials

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from evidence_hpo.search.records import Proposals, ProposedTrial
+from evidence_hpo.search.records import Proposals, ProposedTrial, TrialRecord
 
-__all__ = ["assign", "relative_cost"]
+__all__ = ["assign", "in_running_order", "relative_cost"]
+
+AnyTrial = TypeVar("AnyTrial", ProposedTrial, TrialRecord)
 
 _FORWARD, _BACKWARD = 1.0, 2.0
 """A backward pass costs about twice a forward pass, and only for the layers that are trained."""
@@ -49,8 +51,9 @@ def assign(proposals: Proposals, backbones: Mapping[str, Mapping[str, Any]], sha
         shard = min(range(shards), key=lambda index: (loads[index], index))
         loads[shard] += costs[trial.number]
         assigned[shard].append(trial)
-    return [_in_running_order(trials) for trials in assigned]
+    return [in_running_order(trials) for trials in assigned]
 
 
-def _in_running_order(trials: Sequence[ProposedTrial]) -> list[ProposedTrial]:
+def in_running_order(trials: Sequence[AnyTrial]) -> list[AnyTrial]:
+    """Return the trials of a shard in the order in which it runs them."""
     return sorted(trials, key=lambda trial: (str(trial.parameters["backbone"]), trial.number))

@@ -7,7 +7,7 @@ from pathlib import Path
 from evidence_hpo.logs import log_event
 from evidence_hpo.schemas import write_artefact, write_artefact_lines
 from evidence_hpo.search.collection import check_complete, summarize_stage
-from evidence_hpo.search.records import read_trials
+from evidence_hpo.search.records import join_trials, read_trials
 from evidence_hpo.step import run_step
 
 
@@ -20,9 +20,10 @@ def collect_trials(shards: list[Path], previous: list[Path], trials: Path, summa
         trials: ``trials.jsonl``.
         summary: ``summary.json``.
     """
-    collected = read_trials(shards)
+    by_shard = [read_trials([shard]) for shard in shards]
+    collected = join_trials(by_shard)
     check_complete(collected)
-    content = summarize_stage(collected, read_trials(previous))
+    content = summarize_stage(collected, read_trials(previous), by_shard)
     write_artefact_lines(trials, "trial", [trial.model_dump(mode="json") for trial in collected])
     write_artefact(summary, "stage_summary", content)
     states = ", ".join(f"{count} {state}" for state, count in content["states"].items())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.summary import StageInput, study_summary
@@ -15,7 +17,7 @@ def summarize_study(
     *,
     trials: list[Path],
     summaries: list[Path],
-    spaces: list[Path],
+    analyses: list[Path],
     evaluations: list[Path],
     retraining: Path,
     report: Path,
@@ -26,19 +28,22 @@ def summarize_study(
     Args:
         trials: ``trials.jsonl`` of all stages of all architectures, the stages of an architecture in order.
         summaries: Their ``summary.json``, in the same order.
-        spaces: Their ``space.json``, in the same order.
+        analyses: ``search_analysis.json`` of each architecture.
         evaluations: ``evaluation.json`` of each architecture.
         retraining: ``retrain_summary.json``.
         report: ``evaluation_report.json``.
         output: ``study_summary.json`` to write.
     """
-    if not len(trials) == len(summaries) == len(spaces):
-        raise DataError(f"{len(trials)} trial files, {len(summaries)} summaries and {len(spaces)} spaces must match")
+    if len(trials) != len(summaries):
+        raise DataError(f"{len(trials)} trial files and {len(summaries)} summaries must match")
+    analysed = _analysed(analyses)
     stages: dict[str, list[StageInput]] = {}
-    for rows, summary, space in zip(trials, summaries, spaces, strict=True):
+    for rows, summary in zip(trials, summaries, strict=True):
         content = read_artefact(summary, "stage_summary")
-        stage = (content, read_artefact_lines(rows, "trial"), read_artefact(space, "space"))
-        stages.setdefault(content["architecture"], []).append(stage)
+        key = (content["architecture"], content["stage"])
+        if key not in analysed:
+            raise DataError(f"{summary}: {'/'.join(key)} is in no search analysis")
+        stages.setdefault(key[0], []).append((content, read_artefact_lines(rows, "trial"), analysed[key]))
     paths = {read_artefact(path, "evaluation")["architecture"]: path.as_posix() for path in evaluations}
     content = study_summary(
         stages,
@@ -49,6 +54,12 @@ def summarize_study(
     )
     write_artefact(output, "study_summary", content)
     log_event("summarized", f"{content['study_name']}: {content['trials_count']} trials", study_id=content["study_id"])
+
+
+def _analysed(analyses: list[Path]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the analysed stages by architecture and name."""
+    contents = [read_artefact(path, "search_analysis") for path in analyses]
+    return {(content["architecture"], stage["stage"]): stage for content in contents for stage in content["stages"]}
 
 
 if __name__ == "__main__":

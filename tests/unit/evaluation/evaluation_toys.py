@@ -189,6 +189,71 @@ def _trial(stage: str, number: int, generator: np.random.Generator) -> dict[str,
         "objective": "macro_f1",
         "epochs": 3,
         "data_fraction": 0.5,
+        "round": number // 8,
+        "origin": None,
+        "seed": 1000 + number,
+        "best_epoch": None if state == "failed" else 3.0,
+        "effective_batch_size": 16,
+        "effective_learning_rate": rate / 2,
+        "reason": {"failed": "non-finite loss", "pruned": "below 0.4"}.get(state),
+        "duration_seconds": 1.5 + number,
+        "versions": {"device": "cpu"},
+    }
+
+
+def stage_summary(
+    stage: str, rows: list[dict[str, Any]], reruns: dict[str, Any] | None = None, shards: int = 2
+) -> dict[str, Any]:
+    """Summary of a stage whose rounds were divided into so many shards."""
+    states = [row["state"] for row in rows]
+    rounds = sorted({row["round"] for row in rows})
+    durations = {number: [row["duration_seconds"] for row in rows if row["round"] == number] for number in rounds}
+    return {
+        "study": "toy",
+        "architecture": "share",
+        "stage": stage,
+        "objective": "macro_f1",
+        "trials": len(rows),
+        "states": {state: states.count(state) for state in ("complete", "pruned", "failed")},
+        "best": None,
+        "epochs": {"full": 3.0 * len(rows), "spent": 2.0 * len(rows), "saved_by_pruning": 6.0},
+        "failures": [],
+        "reruns": reruns,
+        "duration_seconds": 1.0,
+        "timing": [
+            {"round": number, "shards": [durations[number][shard::shards] for shard in range(shards)]}
+            for number in rounds
+        ],
+    }
+
+
+def reruns(pairs: int) -> dict[str, Any]:
+    """Re-run trials of stage1, in reversed order of merit."""
+    return {
+        "stage_before": "stage1",
+        "pairs": [
+            {"number": n, "origin": 10 + n, "value": 0.8 - n / 100, "value_before": 0.6 + n / 100} for n in range(pairs)
+        ],
+        "spearman": -1.0 if pairs > 2 else None,
+        "kendall": -1.0 if pairs > 2 else None,
+        "note": f"rank correlation over {pairs} pairs",
+    }
+
+
+def chosen() -> dict[str, Any]:
+    """The parts of ``chosen.json`` that the analysis reads."""
+    origin = {"stage": "stage2", "number": 2}
+    seeds = [{"seed_index": n, "seed": n, "state": "complete", "value": 0.8} for n in range(2)]
+    failed = [{"seed_index": 0, "seed": 0, "state": "failed", "value": None}]
+    return {
+        "study": "toy",
+        "architecture": "share",
+        "objective": "macro_f1",
+        "chosen_rank": 0,
+        "configurations": [
+            {"rank": 0, "origin": origin, "search_value": 0.84, "mean": 0.8, "optimism": 0.04, "seeds": seeds},
+            {"rank": 1, "origin": origin, "search_value": 0.83, "mean": None, "optimism": None, "seeds": failed},
+        ],
     }
 
 
@@ -197,7 +262,10 @@ def space(stage: str) -> dict[str, Any]:
         return {"name": name, "kind": kind, "low": low, "high": high, "log": log, "note": "toy"}
 
     return {
+        "architecture": "share",
         "stage": stage,
+        "source": "configured",
+        "notes": [],
         "dimensions": [
             number("learning_rate", "float", 1e-3, 2e-3, True),  # narrower than what was tried
             number("dropout", "float", 0.0, 0.3),

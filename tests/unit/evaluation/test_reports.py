@@ -8,6 +8,7 @@ import pytest
 from evaluation_toys import evaluation, retrain_summary, space, trials
 
 from evidence_hpo.errors import DataError
+from evidence_hpo.evaluation.importance import parameter_importances
 from evidence_hpo.evaluation.report_text import report_text
 from evidence_hpo.evaluation.reports import evaluation_report, verdicts
 from evidence_hpo.evaluation.summary import StageInput, study_summary
@@ -111,7 +112,9 @@ def stage(name: str, count: int) -> StageInput:
         "epochs": {"full": 3.0 * count, "spent": 2.0 * count},
         "reruns": None,
     }
-    return summary, rows, space(name)
+    found = parameter_importances(rows, space(name))
+    importances = {"values": found.values, "note": found.reason, "left_out": list(found.left_out)}
+    return summary, rows, {"stage": name, "importances": {"fanova": importances}}
 
 
 def summary_of(first: int = 20) -> dict[str, object]:

@@ -46,12 +46,30 @@ def test_rank_correlation_of_reruns() -> None:
         )
         for i, value in enumerate([0.1, 0.3, 0.2, 0.4, 0.5])
     ]
-    summary = summarize_stage(after, before)
+    summary = summarize_stage(after, before, [after[3:], after[:3]])
     check_artefact("stage_summary", summary, "summary.json")
     assert summary["reruns"]["spearman"] == pytest.approx(0.9)
     assert summary["reruns"]["kendall"] == pytest.approx(0.8)
     assert summary["reruns"]["pairs"][1] == {"number": 1, "origin": 1, "value": 0.3, "value_before": 0.1}
-    few = summarize_stage(after[:2], before)["reruns"]
+    few = summarize_stage(after[:2], before, [after[:2]])["reruns"]
     assert few["spearman"] is None
     assert "2 pairs" in few["note"]
-    assert summarize_stage(before, [])["reruns"] is None
+    assert summarize_stage(before, [], [before])["reruns"] is None
+
+
+def test_the_seconds_of_each_shard_are_kept_by_round_in_running_order() -> None:
+    seconds = {0: 3.0, 1: 5.0, 2: 7.0, 3: 11.0}
+    trials = {
+        number: record(number, 0.5, {"dropout": 0.1}).model_copy(
+            update={
+                "duration_seconds": duration,
+                "round": number // 3,
+                "parameters": {"backbone": "b" if number == 0 else "a"},
+            }
+        )
+        for number, duration in seconds.items()
+    }
+    shards = [[trials[3]], [trials[0], trials[2]], [trials[1]], []]
+    timing = summarize_stage([trials[number] for number in range(4)], [], shards)["timing"]
+    # Trials of one encoder follow each other, so the shard ran trial 2 before trial 0.
+    assert timing == [{"round": 0, "shards": [[7.0, 3.0], [5.0]]}, {"round": 1, "shards": [[11.0]]}]

@@ -1,0 +1,61 @@
+"""What all commands share: the workflow's folder, its command line, the checked configuration."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.loading import load_configuration, merge, read_yaml
+from evidence_hpo.config.overrides import parse_overrides
+from evidence_hpo.files import canonical_json
+
+__all__ = [
+    "Overlays",
+    "Overrides",
+    "checked_configuration",
+    "settings_options",
+    "snakemake_command",
+    "workflow_folder",
+]
+
+Overlays = Annotated[
+    list[Path] | None,
+    typer.Option("--configfile", help="Overlay on workflow_config.yaml, as presets/smoke.yaml; may be repeated."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--override", help="One value, as search.stages.stage1.trials=20; may be repeated."),
+]
+
+
+def checked_configuration(configfile: list[Path] | None, override: list[str] | None) -> Configuration:
+    """Return the default configuration with the overlays and then the overrides laid over it.
+
+    Raises:
+        ConfigurationError: One line per problem.
+    """
+    raw = read_yaml(workflow_folder() / "workflow_config.yaml")
+    for overlay in configfile or []:
+        raw = merge(raw, read_yaml(overlay))
+    return load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), Path.cwd())
+
+
+def settings_options(configfile: list[Path] | None, override: list[str] | None) -> list[str]:
+    """Return the overlays and the overrides as Snakemake takes them."""
+    overlays = ["--configfile", *map(str, configfile)] if configfile else []
+    values = parse_overrides(override or [])
+    return [*overlays, *(["--config", f"overrides={canonical_json(values)}"] if values else [])]
+
+
+def snakemake_command() -> list[str]:
+    """Return Snakemake's command line with the Snakefile."""
+    return [sys.executable, "-m", "snakemake", "--snakefile", str(workflow_folder() / "Snakefile")]
+
+
+def workflow_folder() -> Path:
+    """Return the folder of the Snakefile: the checkout that this package is installed from."""
+    return Path(__file__).resolve().parents[3]
