@@ -68,7 +68,7 @@ class StudyGraph:
             entry = self._own_space(stage).get("backbone")
             if isinstance(entry, Choices):
                 names.update(map(str, entry.choices))
-            else:
+            if not isinstance(entry, Choices) or entry.when:
                 names.add(self.configuration.training.parameters.backbone)
         return sorted(names)
 

@@ -189,7 +189,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
             if choice not in known:
                 yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, nameable)}"
     everywhere = all(
-        "backbone" in configuration.spaces[s.space].root
+        (entry := configuration.spaces[s.space].root.get("backbone")) is not None and not entry.when
         for s in configuration.search.stages
         if s.space in configuration.spaces
     )
@@ -203,7 +203,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
 def _space_problems(configuration: Configuration, name: str, space: Space) -> Iterable[str]:
     architectures = configuration.study.architectures
     fixed = configuration.training.parameters.model_dump()
-    for parameter in space.root:
+    for parameter, entry in space.root.items():
         if not any(parameter in parameter_names(architecture) for architecture in architectures):
             yield f"spaces.{name}.{parameter}: acts on none of the architectures {', '.join(architectures)}"
         for other, needed in parameter_conditions(parameter).items():
@@ -211,6 +211,12 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
                 yield (
                     f"spaces.{name}.{parameter}: acts on nothing, because {other} is never "
                     f"{' or '.join(map(str, needed))}"
+                )
+        for other, values in entry.when.items():
+            if other not in space.root and fixed[other] not in values:
+                yield (
+                    f"spaces.{name}.{parameter}.when.{other}: never holds, because {other} is always {fixed[other]}; "
+                    f"give {other} choices in the space, or remove {parameter}"
                 )
     yield from _head_problems(f"spaces.{name}", space, fixed)
     sizes = _possible_values(space, "batch_size", fixed["batch_size"])
@@ -238,9 +244,8 @@ def _possible_values(space: Space, parameter: str, fixed: Any) -> list[Any]:
     entry = space.root.get(parameter)
     if entry is None:
         return [fixed]
-    if isinstance(entry, Choices):
-        return list(entry.choices)
-    return list(range(int(entry.low), int(entry.high) + 1))
+    values = list(entry.choices) if isinstance(entry, Choices) else list(range(int(entry.low), int(entry.high) + 1))
+    return [*values, fixed] if entry.when and fixed not in values else values
 
 
 def _missing_files(configuration: Configuration, root: Path) -> list[str]:

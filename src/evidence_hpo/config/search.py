@@ -9,7 +9,16 @@ from pydantic import Field, model_validator
 from evidence_hpo.config.base import Identifier, Section, suggestion
 from evidence_hpo.config.metrics import objective_metrics
 
-__all__ = ["NarrowingSettings", "ObjectiveSettings", "PrunerSettings", "SearchSettings", "StageSettings"]
+__all__ = [
+    "NarrowingSettings",
+    "ObjectiveSettings",
+    "PrunerSettings",
+    "SamplerName",
+    "SearchSettings",
+    "StageSettings",
+]
+
+SamplerName = Literal["tpe", "tpe_multivariate", "gp", "grid", "random"]
 
 
 class PrunerSettings(Section):
@@ -18,8 +27,8 @@ class PrunerSettings(Section):
     kind: Literal["none", "successive_halving", "median"] = Field(
         "successive_halving",
         description=(
-            "successive_halving: a trial below the best 1/eta of the finished trials ends; median: below their "
-            "median; none."
+            "successive_halving: a trial below the best 1/eta of the finished trials ends; median: below the median "
+            "of the complete ones; none."
         ),
     )
     eta: int = Field(3, ge=2, le=10, description="Reduction factor of successive halving.")
@@ -61,7 +70,13 @@ class StageSettings(Section):
 
     name: Identifier = Field(description="Name; a folder of the results.")
     trials: int = Field(ge=1, le=100000, description="Number of trials.")
-    first_round: int = Field(ge=1, description="Trials of round 0: Sobol points, or the best of the stage before.")
+    first_round: int = Field(
+        ge=1,
+        description=(
+            "Trials of round 0: the sampler's first points (Sobol points, except for grid and random), or the best of "
+            "the stage before where the space is narrowed."
+        ),
+    )
     round_size: int = Field(ge=1, description="Trials of each later round; the last may be smaller.")
     lag: int = Field(
         0, ge=0, le=10, description="Rounds that a proposal does not wait for: 0 waits for all earlier ones."
@@ -69,7 +84,16 @@ class StageSettings(Section):
     shards: int = Field(1, ge=1, le=1000, description="Jobs a round is divided into; changes no result.")
     epochs: int = Field(ge=1, le=1000, description="Epochs of a trial.")
     data_fraction: float = Field(1.0, gt=0.0, le=1.0, description="Share of the training posts that is used.")
-    sampler: Literal["tpe", "random"] = Field("tpe", description="How rounds after the first are proposed.")
+    sampler: SamplerName = Field(
+        "tpe",
+        description=(
+            "How trials are proposed: tpe (each parameter for itself), tpe_multivariate, gp (a Gaussian process, for "
+            "few trials), grid or random."
+        ),
+    )
+    grid_points: int = Field(
+        3, ge=2, le=100, description="Values of a numeric parameter in a grid, evenly spaced, both ends included."
+    )
     pruner: PrunerSettings = Field(PrunerSettings(), description="Early end of weak trials.")
     space: Identifier | None = Field(None, description="Name of a space; null: narrowed from the stage before.")
     narrowing: NarrowingSettings = Field(NarrowingSettings(), description="Used where `space` is null.")
