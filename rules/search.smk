@@ -70,7 +70,7 @@ rule propose_trials:
     log:
         "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
     conda:
-        "../envs/core.yaml"
+        lambda wildcards: study.proposal_environment(wildcards.stage)
     resources:
         mem_mb=1000,
         runtime=20,

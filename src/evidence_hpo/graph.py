@@ -194,6 +194,10 @@ class StudyGraph:
             configuration.study, configuration.training, configuration.search, architecture, stage, round_
         ).model_dump_json()
 
+    def proposal_environment(self, stage: str) -> str:
+        """Return the environment file, seen from the rules, in which a stage's rounds are proposed."""
+        return "../envs/gp.yaml" if self.stages[stage].sampler == "gp" else "../envs/core.yaml"
+
     # --- retrain and evaluation --------------------------------------------------------------------------------
 
     def retrain_records(self, architecture: str) -> list[str]:

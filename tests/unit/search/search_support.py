@@ -135,14 +135,19 @@ def records_of(proposals: Proposals, cache: Path) -> list[TrialRecord]:
     return run_shard(proposals, proposals.trials, fake_run, TrialCache(cache), digests, MACHINE)
 
 
-def history(settings: StageSettings, cache: Path, rounds: int, architecture: Any = "criteria") -> list[TrialRecord]:
+def history(
+    settings: StageSettings,
+    cache: Path,
+    rounds: int,
+    architecture: Any = "criteria",
+    space: SearchSpace | None = None,
+) -> list[TrialRecord]:
     """Return the finished trials of the first rounds of a stage."""
     search = SearchSettings(stages=(settings,))
+    space = space or space_of(architecture, settings.name)
     finished: list[TrialRecord] = []
     for round_ in range(rounds):
-        proposal = propose(
-            round_settings(search, settings.name, round_, architecture), space_of(architecture, settings.name), finished
-        )
+        proposal = propose(round_settings(search, settings.name, round_, architecture), space, finished)
         finished += records_of(proposal, cache)
     return finished
 
