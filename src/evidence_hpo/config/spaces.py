@@ -173,7 +173,7 @@ def _cycle(space: dict[str, Range | Choices]) -> list[str]:
     paths = [[name] for name in space]
     while paths:
         path = paths.pop()
-        for other in needs.get(path[-1], []):
+        for other in needs.get(path[-1]) or parameter_conditions(path[-1]):
             if other == path[0] or {other, path[0]} == set(_BATCH):
                 return [*path, path[0]]
             if other not in path:

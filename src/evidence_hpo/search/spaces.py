@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ __all__ = [
     "SearchSpace",
     "concrete_space",
     "conditions",
+    "holds",
     "is_active",
     "parameters_of",
     "possible",
@@ -218,10 +219,18 @@ def _ordered(dimensions: Sequence[Dimension]) -> list[Dimension]:
     ordered: list[Dimension] = []
     while waiting:
         names = {name for dimension in waiting for name in _parameters(dimension)}
-        ready = next(one for one in waiting if not names & {other for other, _ in conditions(one)})
+        ready = next(one for one in waiting if not names & _relied_on(other for other, _ in conditions(one)))
         waiting.remove(ready)
         ordered.append(ready)
     return ordered
+
+
+def _relied_on(parameters: Iterable[str]) -> set[str]:
+    """Return the parameters and those that decide whether they act, and so on."""
+    found: set[str] = set()
+    for name in parameters:
+        found |= {name} | _relied_on(parameter_conditions(name))
+    return found
 
 
 def _parameters(dimension: Dimension) -> tuple[str, ...]:
@@ -282,15 +291,15 @@ def _takes(dimension: Dimension, parameter: str, value: Any) -> bool:
 
 def is_active(dimension: Dimension, sampled: Mapping[str, Any], fixed: TrialParameters) -> bool:
     """Return whether a dimension acts, given the parameters sampled so far."""
-    return all(_holds(other, needed, sampled, fixed) for other, needed in conditions(dimension))
+    return all(holds(other, needed, sampled, fixed) for other, needed in conditions(dimension))
 
 
-def _holds(other: str, needed: Sequence[Any], sampled: Mapping[str, Any], fixed: TrialParameters) -> bool:
+def holds(other: str, needed: Sequence[Any], sampled: Mapping[str, Any], fixed: TrialParameters) -> bool:
     """Return whether a parameter has one of the values; one that acts on nothing here has none."""
     if other in sampled:
         return sampled[other] in needed
     own = parameter_conditions(other)
-    return getattr(fixed, other) in needed and all(_holds(one, values, sampled, fixed) for one, values in own.items())
+    return getattr(fixed, other) in needed and all(holds(one, values, sampled, fixed) for one, values in own.items())
 
 
 def parameters_of(dimension: Dimension, value: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from search_support import FIXED, SPACE, history, round_settings, space_of, stage
+from search_support import CONDITIONAL, FIXED, history, round_settings, space_of, stage
 from test_narrowing import record
 
 from evidence_hpo.config.search import NarrowingSettings, SamplerName, SearchSettings
@@ -26,16 +26,6 @@ from evidence_hpo.search.spaces import Dimension, SearchSpace, concrete_space, i
 
 EVERY = sorted(SAMPLERS)
 LEARNING = ["gp", "tpe", "tpe_multivariate"]
-CONDITIONAL = Space.model_validate(
-    {
-        **SPACE.model_dump(),
-        "pooling": {"choices": ["cls", "mean", "max"]},
-        "dropout": {"low": 0.0, "high": 0.5, "when": {"pooling": ["cls", "max"]}},
-        "warmup_ratio": {"low": 0.0, "high": 0.3, "when": {"loss": ["focal"], "head_layers": [0, 1]}},
-        "batch_size": {"choices": [8, 16, 32], "when": {"optimizer": ["adamw"]}},
-        "gradient_accumulation_steps": {"choices": [1, 2, 8], "when": {"optimizer": ["adamw"]}},
-    }
-)
 SPACES = {"plain": space_of(), "conditional": space_of(space=CONDITIONAL)}
 
 

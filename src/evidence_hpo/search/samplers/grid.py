@@ -12,7 +12,7 @@ from typing import Any
 
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.search.samplers.request import Point, PointRequest
-from evidence_hpo.search.spaces import Dimension, conditions, is_active, parameters_of
+from evidence_hpo.search.spaces import Dimension, conditions, holds, is_active, parameters_of
 
 __all__ = ["Grid", "grid_points", "shuffled"]
 
@@ -44,8 +44,8 @@ class Grid:
         self._dimensions = dimensions
         self._values = [dimension.spaced(per_number) for dimension in dimensions]
         self._fixed = fixed
-        self._counts: dict[Any, int] = {}
-        # For each position: the conditions that dimensions from there on set on parameters of those before.
+        self._counts: dict[tuple[int, tuple[bool, ...]], int] = {}
+        # For each position: the conditions of the dimensions from there on.
         self._open = [
             [(other, needed) for later in dimensions[position:] for other, needed in conditions(later)]
             for position in range(len(dimensions) + 1)
@@ -71,11 +71,9 @@ class Grid:
         """Return the number of combinations of the dimensions from ``position`` on, after ``sampled``."""
         if position == len(self._dimensions):
             return 1
-        # Branches differ below only by which of the later conditions they meet.
-        key = (
-            position,
-            tuple(None if other not in sampled else sampled[other] in needed for other, needed in self._open[position]),
-        )
+        # Branches differ below only by which of the later conditions they meet so far.
+        held = tuple(holds(other, needed, sampled, self._fixed) for other, needed in self._open[position])
+        key = (position, held)
         if key not in self._counts:
             dimension = self._dimensions[position]
             if is_active(dimension, sampled, self._fixed):
