@@ -142,7 +142,12 @@ def _space_help() -> list[str]:
         "- `{low: 1.0e-5, high: 1.0e-3, log: true}`: an interval, both ends included;",
         "- `{choices: [cls, mean]}`: a list of values.",
         "",
+        "Either may have conditions, as `when: {pooling: [cls, mean]}`: the parameter is sampled only where each of the",
+        "named ones (of the space, or fixed) has one of the values listed; elsewhere its fixed value acts. What a",
+        "parameter needs anyway to act is listed with it above and holds without being written.",
+        "",
         "A parameter that acts on nothing (for the architectures and the other values of the space) is refused.",
+        "[How the search works](search.md) says what becomes of a space.",
     ]
 
 

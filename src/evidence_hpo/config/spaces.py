@@ -170,7 +170,7 @@ def _cycle(space: dict[str, Range | Choices]) -> list[str]:
     needs = {name: [*entry.when, *parameter_conditions(name)] for name, entry in space.items()}
     for name in _BATCH:
         needs.setdefault(name, []).extend(other for one in _BATCH if one in space for other in space[one].when)
-    paths = [[name] for name in space]
+    paths = [[name] for name in reversed(space)]
     while paths:
         path = paths.pop()
         for other in needs.get(path[-1]) or parameter_conditions(path[-1]):
