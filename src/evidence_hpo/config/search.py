@@ -111,16 +111,15 @@ class StageSettings(Section):
     @property
     def round_sizes(self) -> list[int]:
         """Number of trials of each round."""
-        sizes = [self.first_round]
-        remaining = self.trials - self.first_round
-        while remaining > 0:
-            sizes.append(min(self.round_size, remaining))
-            remaining -= sizes[-1]
-        return sizes
+        full, rest = divmod(self.trials - self.first_round, self.round_size)
+        return [self.first_round, *[self.round_size] * full, *([rest] if rest else [])]
 
     def shards_of(self, round_: int) -> int:
         """Number of shards of a round: never more than it has trials."""
-        return min(self.shards, self.round_sizes[round_])
+        if round_ == 0:
+            return min(self.shards, self.first_round)
+        # Called for every round that a round waits for: no list of all sizes is made each time.
+        return min(self.shards, self.round_size, self.trials - self.first_round - (round_ - 1) * self.round_size)
 
 
 class ObjectiveSettings(Section):

@@ -22,9 +22,9 @@ from evidence_hpo.search.spaces import Dimension, sampled_value
 
 __all__ = ["MOST_OTHERS", "distribution_of", "external", "internal", "univariate_points"]
 
-MOST_OTHERS = 1000
+MOST_OTHERS = 500
 """Finished trials outside the best ones that a round looks at. More are thinned evenly: the density of the others is
-broad, and 1,000 of them draw it as well as all do."""
+broad, and 500 of them draw it as well as all do."""
 
 _CANDIDATES = 24
 _PARZEN = _ParzenEstimatorParameters(
