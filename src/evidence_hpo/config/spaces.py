@@ -156,7 +156,7 @@ def _condition_problem(key: str, governing: Range | Choices | None, other: str, 
     for value in needed:
         if isinstance(governing, Choices) and value not in governing.choices:
             return f"{key}: {value!r} is none of its choices {list(governing.choices)}; name values that it can take"
-        if isinstance(governing, Range) and not governing.low <= value <= governing.high:
+        if isinstance(governing, Range) and (isinstance(value, list) or not governing.low <= value <= governing.high):
             return f"{key}: {value!r} is not within {governing.low:g} to {governing.high:g}; name values it can take"
     return None
 

@@ -68,7 +68,7 @@ class Dimension:
         if self.kind == "categorical":
             return value in self.choices
         low, high = self.bounds
-        return low <= float(value) <= high
+        return isinstance(value, int | float) and low <= value <= high
 
     def at(self, position: float) -> Any:
         """Return the value at ``position`` in [0, 1): equal shares for choices and whole numbers."""
@@ -109,7 +109,7 @@ class Dimension:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Dimension:
         """Return the dimension of an entry of ``space.json``."""
-        when = {other: tuple(needed) for other, needed in value["when"].items()}
+        when = {other: tuple(needed) for other, needed in value.get("when", {}).items()}
         return cls(**{**value, "choices": tuple(value.get("choices", ())), "when": when})
 
 

@@ -157,6 +157,15 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
         },
         ["batch_size.when", "gradient_accumulation_steps", "the same `when`"],
     ),
+    (
+        ("spaces", "sample"),
+        {
+            "head_hidden": {"low": 16, "high": 64},
+            "head_layers": {"low": 0, "high": 2},
+            "dropout": when(head_hidden=[[32, 16]]),
+        },
+        ["dropout.when.head_hidden", "[32, 16] is not within 16 to 64"],
+    ),
     (("search", "stages", 0, "sampler"), "tpee", ["sampler", "'tpee'", "'tpe_multivariate'"]),
     (("search", "stages", 0, "grid_points"), 1, ["grid_points", "1", "greater than or equal to 2"]),
 ]

@@ -47,7 +47,7 @@ def multivariate_points(request: PointRequest, seen: Sequence[TrialRecord]) -> l
         seen: Its finished trials that have a value.
     """
     with _no_experimental_warning():
-        sampler = TPESampler(
+        sampler = _GroupedTpe(
             multivariate=True,
             group=True,
             constant_liar=True,
@@ -122,6 +122,17 @@ def _result_of(trial: _Trial) -> tuple[float | None, dict[int, float]]:
     return None, {round(trial.epochs_spent * 1000): trial.last_value}
 
 
+class _GroupedTpe(TPESampler):
+    """Multivariate TPE that groups the dimensions once: it does so by the finished trials, which a round has fixed."""
+
+    _grouped: dict[str, BaseDistribution] | None = None
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if self._grouped is None:
+            self._grouped = super().infer_relative_search_space(study, trial)
+        return self._grouped
+
+
 class _Study:
     """An in-memory study of one round. Add trials in canonical order: another order gives other suggestions.
 
@@ -187,9 +198,11 @@ class _Study:
         point = request.point(self._suggest(asked))
         # What the sampler remembers of the asked trial includes dimensions that do not act in it.
         self._study.tell(asked, state=TrialState.FAIL)
-        number = request.first + len(self._study.trials)
         self.add(
-            ProposedTrial(number=number, seed=0, sampled=point, parameters={}, rungs=()), TrialState.RUNNING, None, {}
+            ProposedTrial(number=asked.number, seed=0, sampled=point, parameters={}, rungs=()),
+            TrialState.RUNNING,
+            None,
+            {},
         )
         return point
 
