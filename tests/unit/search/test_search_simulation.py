@@ -82,7 +82,7 @@ def ending(study: FileStudy) -> str:
     return "complete"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(studies(), st.integers(2, 9), st.integers(0, 1000))
 def test_no_study_depends_on_how_it_was_run(study: dict[str, Any], shards: int, shuffle: int) -> None:
     with tempfile.TemporaryDirectory() as name:
