@@ -79,7 +79,9 @@ rule propose_trials:
     log:
         "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
     conda:
-        "../envs/core.yaml"
+        lambda wildcards: study.proposal_environment(
+            wildcards.architecture, wildcards.stage
+        )
     resources:
         mem_mb=1000,
         runtime=20,

@@ -26,6 +26,7 @@ __all__ = [
     "link_or_copy",
     "read_json",
     "read_json_lines",
+    "read_lines",
     "write_json",
     "write_json_lines",
     "write_text",
@@ -142,19 +143,28 @@ def read_json_lines(path: Path) -> list[Any]:
     Raises:
         DataError: The file is missing or a line is not JSON.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
-        if not line and len(lines) == 1:
-            break
+    for number, line in enumerate(read_lines(path), start=1):
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}: line {number} is not valid JSON") from error
     return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a file; none where it is empty.
+
+    Raises:
+        DataError: The file is missing or is not UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text") from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def digest_bytes(content: bytes) -> str:

@@ -37,7 +37,12 @@ class StudyGraph:
 
     def stages_of(self, architecture: str) -> dict[str, StageSettings]:
         """Return the stages of an architecture by name, in order."""
-        return {stage.name: stage for stage in self.configuration.search.stages_for(architecture)}
+        return self._stages[architecture]
+
+    @cached_property
+    def _stages(self) -> dict[str, dict[str, StageSettings]]:
+        search = self.configuration.search
+        return {name: {stage.name: stage for stage in search.stages_for(name)} for name in self.architectures}
 
     @cached_property
     def stage_names(self) -> list[str]:
@@ -73,7 +78,7 @@ class StudyGraph:
             entry = self.configuration.spaces[stage.space].root.get("backbone")
             if isinstance(entry, Choices):
                 names.update(map(str, entry.choices))
-            else:
+            if not isinstance(entry, Choices) or entry.when:
                 names.add(self.configuration.training.parameters.backbone)
         return sorted(names)
 
@@ -206,6 +211,10 @@ class StudyGraph:
         return ProposalSettings.of_round(
             configuration.study, configuration.training, configuration.search, architecture, stage, round_
         ).model_dump_json()
+
+    def proposal_environment(self, architecture: str, stage: str) -> str:
+        """Return the environment file, seen from the rules, in which a stage's rounds are proposed."""
+        return "../envs/gp.yaml" if self.stages_of(architecture)[stage].sampler == "gp" else "../envs/core.yaml"
 
     # --- retrain and evaluation --------------------------------------------------------------------------------
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.loading import load_configuration, merge
 from evidence_hpo.graph import StudyGraph
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def configured(**changes: object) -> Configuration:
@@ -89,3 +92,24 @@ def test_caches_are_made_for_the_encoders_that_a_search_may_use(searched: bool) 
     spaces = {"sample": {"backbone": {"choices": ["small", "big"]}}} if searched else {}
     study = StudyGraph(configured(backbones={"big": hub, "unused": hub}, spaces=spaces))
     assert study.backbones("criteria") == (["big", "small"] if searched else ["small"])
+
+
+def test_a_conditional_choice_of_encoders_needs_the_fixed_one_as_well() -> None:
+    hub = {"source": "hub", "model": "bert-base-uncased"}
+    entry = {"choices": ["big"], "when": {"pooling": ["cls"]}}
+    spaces = {"sample": {"backbone": entry, "pooling": {"choices": ["cls", "mean"]}}}
+    study = StudyGraph(configured(backbones={"big": hub}, spaces=spaces))
+    assert study.backbones("criteria") == ["big", "small"]
+
+
+def test_only_a_gaussian_process_is_proposed_where_torch_is() -> None:
+    stages = [
+        {"name": "stage1", "trials": 4, "first_round": 4, "round_size": 4, "epochs": 2, "sampler": sampler} | own
+        for sampler, own in (("gp", {"space": "sample"}), ("tpe", {"name": "stage2"}))
+    ]
+    study = StudyGraph(configured(search={"stages": stages}))
+    environments = [
+        Path("rules") / study.proposal_environment("criteria", stage) for stage in study.stages_of("criteria")
+    ]
+    pins = [(ROOT / path).read_text(encoding="utf-8") for path in environments]
+    assert ["torch==" in text for text in pins] == [True, False]

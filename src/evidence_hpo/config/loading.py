@@ -255,7 +255,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
             if choice not in known:
                 yield f"spaces.{space}.backbone: '{choice}' is not in backbones{suggestion(choice, nameable)}"
     everywhere = all(
-        "backbone" in configuration.spaces[stage.space].root
+        (entry := configuration.spaces[stage.space].root.get("backbone")) is not None and not entry.when
         for architecture in configuration.study.architectures
         for stage in configuration.search.stages_for(architecture)
         if stage.space in configuration.spaces
@@ -270,7 +270,7 @@ def _backbone_problems(configuration: Configuration) -> Iterable[str]:
 def _space_problems(configuration: Configuration, name: str, space: Space) -> Iterable[str]:
     architectures = configuration.study.architectures
     fixed = configuration.training.parameters.model_dump()
-    for parameter in space.root:
+    for parameter, entry in space.root.items():
         # A known space is made for all architectures: what cannot act on one is left out there, with a note.
         acts = any(parameter in parameter_names(architecture) for architecture in architectures)
         if not acts and name not in KNOWN_SPACES:
@@ -280,6 +280,12 @@ def _space_problems(configuration: Configuration, name: str, space: Space) -> It
                 yield (
                     f"spaces.{name}.{parameter}: acts on nothing, because {other} is never "
                     f"{' or '.join(map(str, needed))}"
+                )
+        for other, values in entry.when.items():
+            if other not in space.root and fixed[other] not in values:
+                yield (
+                    f"spaces.{name}.{parameter}.when.{other}: never holds, because {other} is always {fixed[other]}; "
+                    f"give {other} choices in the space, or remove {parameter}"
                 )
     yield from _head_problems(f"spaces.{name}", space, fixed)
     flash = configuration.training.runtime.attention == "flash_attention_2"
@@ -311,9 +317,8 @@ def _possible_values(space: Space, parameter: str, fixed: Any) -> list[Any]:
     entry = space.root.get(parameter)
     if entry is None:
         return [fixed]
-    if isinstance(entry, Choices):
-        return list(entry.choices)
-    return list(range(int(entry.low), int(entry.high) + 1))
+    values = list(entry.choices) if isinstance(entry, Choices) else list(range(int(entry.low), int(entry.high) + 1))
+    return [*values, fixed] if entry.when and fixed not in values else values
 
 
 def _missing_files(configuration: Configuration, root: Path) -> list[str]:

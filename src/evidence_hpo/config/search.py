@@ -11,7 +11,16 @@ from evidence_hpo.config.base import Identifier, Section, suggestion
 from evidence_hpo.config.metrics import objective_metrics
 from evidence_hpo.config.parameters import ArchitectureName
 
-__all__ = ["NarrowingSettings", "ObjectiveSettings", "PrunerSettings", "SearchSettings", "StageSettings"]
+__all__ = [
+    "NarrowingSettings",
+    "ObjectiveSettings",
+    "PrunerSettings",
+    "SamplerName",
+    "SearchSettings",
+    "StageSettings",
+]
+
+SamplerName = Literal["tpe", "tpe_multivariate", "gp", "grid", "random"]
 
 
 _SOBOL, _SOBOL_TRIALS, _SOBOL_ROUNDS, _SOBOL_ROUND = 64, 350, 2, 143
@@ -27,8 +36,8 @@ class PrunerSettings(Section):
     kind: Literal["none", "successive_halving", "median"] = Field(
         "successive_halving",
         description=(
-            "successive_halving: a trial below the best 1/eta of the finished trials ends; median: below their "
-            "median; none."
+            "successive_halving: a trial below the best 1/eta of the finished trials ends; median: below the median "
+            "of the complete ones; none."
         ),
     )
     eta: int = Field(3, ge=2, le=10, description="Reduction factor of successive halving.")
@@ -90,8 +99,9 @@ class StageSettings(Section):
         None,
         ge=1,
         description=(
-            "Trials of round 0: Sobol points, or the best of the stage before. null: by the default plan, 64 of 350 "
-            "Sobol points (at least 10), or 8 of 150 trials run again."
+            "Trials of round 0: the sampler's first points (Sobol points, except for grid and random), or the best of "
+            "the stage before where the space is narrowed. null: by the default plan, 64 of 350 points (at least 10), "
+            "or 8 of 150 trials run again."
         ),
     )
     round_size: int | None = Field(
@@ -108,7 +118,16 @@ class StageSettings(Section):
     shards: int = Field(1, ge=1, le=1000, description="Jobs a round is divided into; changes no result.")
     epochs: int = Field(ge=1, le=1000, description="Epochs of a trial.")
     data_fraction: float = Field(1.0, gt=0.0, le=1.0, description="Share of the training posts that is used.")
-    sampler: Literal["tpe", "random"] = Field("tpe", description="How rounds after the first are proposed.")
+    sampler: SamplerName = Field(
+        "tpe",
+        description=(
+            "How trials are proposed: tpe (each parameter for itself), tpe_multivariate, gp (a Gaussian process, for "
+            "few trials), grid or random."
+        ),
+    )
+    grid_points: int = Field(
+        3, ge=2, le=100, description="Values of a numeric parameter in a grid, evenly spaced, both ends included."
+    )
     pruner: PrunerSettings = Field(PrunerSettings(), description="Early end of weak trials.")
     space: Identifier | None = Field(None, description="Name of a space; null: narrowed from the stage before.")
     narrowing: NarrowingSettings = Field(NarrowingSettings(), description="Used where `space` is null.")
@@ -125,26 +144,27 @@ class StageSettings(Section):
     @property
     def round_sizes(self) -> list[int]:
         """Number of trials of each round."""
-        first = self.first_round or self._planned_first_round()
-        sizes, remaining = [first], self.trials - first
-        size = self.round_size or self._planned_round_size(remaining)
-        while remaining > 0:
-            sizes.append(min(size, remaining))
-            remaining -= sizes[-1]
-        return sizes
-
-    def _planned_first_round(self) -> int:
-        if self.space is None:
-            return max(1, min(_RERUNS, round(self.trials * _RERUNS / _RERUN_TRIALS)))
-        return min(self.trials, _SOBOL, max(_STARTUP, round(self.trials * _SOBOL / _SOBOL_TRIALS)))
-
-    def _planned_round_size(self, trials: int) -> int:
-        rounds, largest = (_RERUN_ROUNDS, _RERUN_ROUND) if self.space is None else (_SOBOL_ROUNDS, _SOBOL_ROUND)
-        return max(1, math.ceil(trials / max(rounds, math.ceil(trials / largest))))
+        first, size = self._planned_rounds()
+        full, rest = divmod(self.trials - first, size)
+        return [first, *[size] * full, *([rest] if rest else [])]
 
     def shards_of(self, round_: int) -> int:
         """Number of shards of a round: never more than it has trials."""
-        return min(self.shards, self.round_sizes[round_])
+        # Called for every round that a round waits for: no list of all sizes is made each time.
+        first, size = self._planned_rounds()
+        return min(self.shards, first if round_ == 0 else min(size, self.trials - first - (round_ - 1) * size))
+
+    def _planned_rounds(self) -> tuple[int, int]:
+        """Return the trials of round 0 and of a later round."""
+        if self.space is None:
+            first = self.first_round or max(1, min(_RERUNS, round(self.trials * _RERUNS / _RERUN_TRIALS)))
+            rounds, largest = _RERUN_ROUNDS, _RERUN_ROUND
+        else:
+            points = max(_STARTUP, round(self.trials * _SOBOL / _SOBOL_TRIALS))
+            first = self.first_round or min(self.trials, _SOBOL, points)
+            rounds, largest = _SOBOL_ROUNDS, _SOBOL_ROUND
+        rest = self.trials - first
+        return first, self.round_size or max(1, math.ceil(rest / max(rounds, math.ceil(rest / largest))))
 
 
 class ObjectiveSettings(Section):

@@ -33,10 +33,12 @@ def narrow(space: SearchSpace, trials: Sequence[TrialRecord], settings: Narrowin
     small study the whole of it says nothing about where to look. Pruned trials count only where fewer than
     :data:`FEW` are complete. A number keeps its quantiles with a margin on each side, on its own scale, within the
     earlier bounds and rounded outward for whole numbers; a choice stays if its share is at least ``choice_share``
-    over the number of choices. Without finished trials the space stays as it was.
+    over the number of choices. A dimension of which fewer than :data:`FEW` of the best trials have a value stays as it
+    was, and so does the whole space without finished trials. Values of re-run trials may lie outside the earlier
+    bounds: they count as the nearest end, and the bounds never grow.
     """
     best, how = best_trials(trials, settings.top)
-    dimensions = [_narrowed(dimension, best, settings) for dimension in space.dimensions]
+    dimensions = [_narrowed(dimension, best, trials, settings) for dimension in space.dimensions]
     kept, dropped = possible(dimensions, {})
     return SearchSpace(space.architecture, stage, "narrowed", tuple(kept), (how, *dropped))
 
@@ -63,17 +65,22 @@ def _pruned_order(trial: TrialRecord) -> tuple[float, float, int]:
     return -trial.epochs_spent, -trial.last_value, trial.number
 
 
-def _narrowed(dimension: Dimension, best: Sequence[TrialRecord], settings: NarrowingSettings) -> Dimension:
+def _narrowed(
+    dimension: Dimension, best: Sequence[TrialRecord], trials: Sequence[TrialRecord], settings: NarrowingSettings
+) -> Dimension:
     values = [value for trial in best if (value := sampled_value(dimension, trial.sampled)) is not None]
     needed = min(settings.top, FEW)
     if len(values) < needed:
-        return replace(dimension, note=f"kept as it was: {len(values)} of the best {len(best)} trials have a value")
+        note = f"kept as it was: {len(values)} of the best {len(best)} trials have a value"
+        return replace(dimension, note=note + _without_result(dimension, dimension.choices, trials))
     if dimension.kind == "categorical":
-        return _narrowed_choices(dimension, values, settings)
+        return _narrowed_choices(dimension, values, trials, settings)
     return _narrowed_interval(dimension, values, settings)
 
 
-def _narrowed_choices(dimension: Dimension, values: Sequence[object], settings: NarrowingSettings) -> Dimension:
+def _narrowed_choices(
+    dimension: Dimension, values: Sequence[object], trials: Sequence[TrialRecord], settings: NarrowingSettings
+) -> Dimension:
     counts = [sum(value == choice for value in values) for choice in dimension.choices]
     least = settings.choice_share / len(dimension.choices)
     kept = [one for one, count in zip(dimension.choices, counts, strict=True) if count and count / len(values) >= least]
@@ -84,7 +91,21 @@ def _narrowed_choices(dimension: Dimension, values: Sequence[object], settings: 
         f"{len(kept)} of {len(dimension.choices)} choices kept, with a share of at least {least:.3g} of "
         f"{len(values)} trials: {shares}"
     )
-    return replace(dimension, choices=tuple(kept), note=note)
+    dropped = [one for one in dimension.choices if one not in kept]
+    return replace(dimension, choices=tuple(kept), note=note + _without_result(dimension, dropped, trials))
+
+
+def _without_result(dimension: Dimension, choices: Sequence[object], trials: Sequence[TrialRecord]) -> str:
+    """Say which of the choices no trial gives a verdict on: all trials with it failed, or there are none."""
+    said = ""
+    for choice in choices:
+        states = [trial.state for trial in trials if sampled_value(dimension, trial.sampled) == choice]
+        if not states:
+            said += f"; {_shown(choice)} was never tried"
+        elif set(states) == {"failed"}:
+            said += f"; {'the only trial' if len(states) == 1 else f'all {len(states)} trials'} with "
+            said += f"{_shown(choice)} failed"
+    return said
 
 
 def _shown(choice: object) -> str:
@@ -93,14 +114,15 @@ def _shown(choice: object) -> str:
 
 def _narrowed_interval(dimension: Dimension, values: Sequence[float], settings: NarrowingSettings) -> Dimension:
     low, high = dimension.bounds
-    scaled = np.log(np.asarray(values, dtype=float)) if dimension.log else np.asarray(values, dtype=float)
+    within = np.clip(np.asarray(values, dtype=float), low, high)
+    scaled = np.log(within) if dimension.log else within
     ends = (math.log(low), math.log(high)) if dimension.log else (low, high)
     lower, upper = (float(one) for one in np.quantile(scaled, settings.quantiles))
     equal = upper <= lower
     margin = _DEGENERATE * (ends[1] - ends[0]) if equal else settings.margin * (upper - lower)
     new_low = _unscaled(dimension, max(lower - margin, ends[0]), math.floor)
     new_high = _unscaled(dimension, min(upper + margin, ends[1]), math.ceil)
-    # Values of a re-run trial may lie outside the earlier bounds; the bounds never grow.
+    # exp(log(x)) is not always x.
     new_low, new_high = min(max(new_low, low), high), max(min(new_high, high), low)
     quantiles = " and ".join(f"{_unscaled(dimension, one, None):.4g}" for one in (lower, upper))
     named = " and ".join(f"{one:g}" for one in settings.quantiles)

@@ -21,7 +21,7 @@ def trial_seed(study: str, architecture: str, stage: str, number: int, seed: int
 
 
 def sampler_seed(study: str, architecture: str, stage: str, purpose: str, index: int, seed: int) -> int:
-    """Return the seed of a sampler: ``purpose`` is ``sobol``, ``tpe`` (index = round) or ``random`` (index = trial)."""
+    """Return the seed of a sampler: ``purpose`` is what draws from it, ``index`` its round, its trial or 0."""
     return _derive("sampler", study, architecture, stage, purpose, index, seed)
 
 

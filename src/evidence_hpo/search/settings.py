@@ -8,7 +8,7 @@ from pydantic import Field
 
 from evidence_hpo.config.base import Section
 from evidence_hpo.config.parameters import ArchitectureName, TrialParameters
-from evidence_hpo.config.search import PrunerSettings, SearchSettings
+from evidence_hpo.config.search import PrunerSettings, SamplerName, SearchSettings
 from evidence_hpo.config.study import StudySettings
 from evidence_hpo.config.training import RuntimeSettings, TrainingSettings
 
@@ -25,8 +25,9 @@ class ProposalSettings(Section):
     round: int = Field(ge=0)
     first_number: int = Field(ge=0, description="Trials of the stage's earlier rounds; number of the first one here.")
     count: int = Field(ge=1, description="Trials of this round.")
-    first: Literal["sobol", "rerun"] = Field(description="What round 0 is made of.")
-    sampler: Literal["tpe", "random"]
+    first: Literal["sampler", "rerun"] = Field(description="What round 0 is made of.")
+    sampler: SamplerName
+    grid_points: int | None = Field(ge=2, description="Values of a number in a grid; null with another sampler.")
     pruner: PrunerSettings
     epochs: int = Field(ge=1)
     data_fraction: float = Field(gt=0.0, le=1.0)
@@ -56,8 +57,9 @@ class ProposalSettings(Section):
             round=round_,
             first_number=sum(sizes[:round_]),
             count=sizes[round_],
-            first="sobol" if settings.space is not None else "rerun",
+            first="sampler" if settings.space is not None else "rerun",
             sampler=settings.sampler,
+            grid_points=settings.grid_points if settings.sampler == "grid" else None,
             pruner=settings.pruner.model_copy(update={"rungs": settings.pruner.rungs_within(settings.epochs)}),
             epochs=settings.epochs,
             data_fraction=settings.data_fraction,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evidence_hpo.config.parameters import (
@@ -24,6 +24,8 @@ __all__ = [
     "Dimension",
     "SearchSpace",
     "concrete_space",
+    "conditions",
+    "holds",
     "is_active",
     "parameters_of",
     "possible",
@@ -39,7 +41,11 @@ _BATCH = ("batch_size", "gradient_accumulation_steps")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One dimension of a space. ``low`` and ``high`` (both included) are set for numbers, ``choices`` otherwise."""
+    """One dimension of a space. ``low`` and ``high`` (both included) are set for numbers, ``choices`` otherwise.
+
+    ``when`` holds the configured conditions, values by the parameter they are on; what the parameter itself needs to
+    act (:func:`conditions`) comes on top.
+    """
 
     name: str
     kind: Literal["int", "float", "categorical"]
@@ -48,6 +54,7 @@ class Dimension:
     log: bool = False
     choices: tuple[Any, ...] = ()
     note: str = ""
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -61,7 +68,7 @@ class Dimension:
         if self.kind == "categorical":
             return value in self.choices
         low, high = self.bounds
-        return low <= float(value) <= high
+        return isinstance(value, int | float) and low <= value <= high
 
     def at(self, position: float) -> Any:
         """Return the value at ``position`` in [0, 1): equal shares for choices and whole numbers."""
@@ -74,18 +81,36 @@ class Dimension:
         low, high = self.bounds
         return int(min(max(math.floor(value + 0.5), low), high)) if self.kind == "int" else min(max(value, low), high)
 
+    def spaced(self, count: int) -> list[Any]:
+        """Return all choices, or ``count`` numbers at even distances on the dimension's scale, both ends included.
+
+        Whole numbers are at most as many as there are, each once.
+        """
+        if self.kind == "categorical":
+            return list(self.choices)
+        low, high = self.bounds
+        if low == high:
+            return [self.at(0.0)]
+        if self.kind == "int":
+            count = min(count, int(high) - int(low) + 1)
+        inner = [_between(low, high, index / (count - 1), self.log) for index in range(1, count - 1)]
+        values = [low, *inner, high]
+        return list(dict.fromkeys(math.floor(value + 0.5) for value in values)) if self.kind == "int" else values
+
     def to_json(self) -> dict[str, Any]:
         """Return the dimension as in ``space.json``."""
         if self.kind == "categorical":
             extent: dict[str, Any] = {"choices": list(self.choices)}
         else:
             extent = {"low": self.low, "high": self.high, "log": self.log}
-        return {"name": self.name, "kind": self.kind, **extent, "note": self.note}
+        when = {other: list(needed) for other, needed in self.when.items()}
+        return {"name": self.name, "kind": self.kind, **extent, "when": when, "note": self.note}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Dimension:
         """Return the dimension of an entry of ``space.json``."""
-        return cls(**{**value, "choices": tuple(value.get("choices", ()))})
+        when = {other: tuple(needed) for other, needed in value.get("when", {}).items()}
+        return cls(**{**value, "choices": tuple(value.get("choices", ())), "when": when})
 
 
 def _between(low: float, high: float, position: float, log: bool) -> float:
@@ -138,19 +163,29 @@ def concrete_space(space: Space, fixed: TrialParameters, architecture: str, stag
     dimensions = [_dimension(name, entry) for name, entry in space.root.items() if name in acting - set(_BATCH)]
     if any(name in space.root for name in _BATCH):
         dimensions.append(_batching(space, fixed))
-    kept, dropped = possible(_ordered(dimensions), fixed.model_dump())
+    # A parameter that the architecture does not have has no value there, so no condition on it holds.
+    values: dict[str, Any] = {name: value if name in acting else None for name, value in fixed.model_dump().items()}
+    kept, dropped = possible(_ordered(dimensions), values)
     return SearchSpace(architecture, stage, "configured", tuple(kept), (*left_out, *dropped))
 
 
 def _dimension(name: str, entry: Range | Choices) -> Dimension:
-    when = parameter_conditions(name)
-    where = " and ".join(f"{other} is {' or '.join(map(str, values))}" for other, values in when.items())
-    note = f"as configured; acts where {where}" if when else "as configured"
     if isinstance(entry, Choices):
-        return Dimension(name, "categorical", choices=entry.choices, note=note)
-    kind = parameter_kind(name)
-    low, high = (int(entry.low), int(entry.high)) if kind == "int" else (entry.low, entry.high)
-    return Dimension(name, kind, low=low, high=high, log=entry.log, note=note)
+        dimension = Dimension(name, "categorical", choices=entry.choices, when=entry.when)
+    else:
+        kind = parameter_kind(name)
+        low, high = (int(entry.low), int(entry.high)) if kind == "int" else (entry.low, entry.high)
+        dimension = Dimension(name, kind, low=low, high=high, log=entry.log, when=entry.when)
+    return replace(dimension, note=f"as configured{_acts_where(dimension)}")
+
+
+def _acts_where(dimension: Dimension) -> str:
+    where = [f"{other} is {_any_of(needed)}" for other, needed in conditions(dimension)]
+    return f"; acts where {' and '.join(where)}" if where else ""
+
+
+def _any_of(values: Sequence[Any]) -> str:
+    return " or ".join(map(str, values))
 
 
 def _batching(space: Space, fixed: TrialParameters) -> Dimension:
@@ -171,8 +206,10 @@ def _batching(space: Space, fixed: TrialParameters) -> Dimension:
             f"space: no batch_size {list(sizes)} with gradient_accumulation_steps {list(steps)} gives an effective "
             f"batch of {allowed}; add a value to one of the two"
         )
+    when = next(entry.when for name in _BATCH if (entry := space.root.get(name)) is not None)
+    dimension = Dimension(BATCHING, "categorical", choices=tuple(pairs), when=when)
     note = f"{len(pairs)} of {len(sizes) * len(steps)} pairs are distinct and give an allowed effective batch"
-    return Dimension(BATCHING, "categorical", choices=tuple(pairs), note=note)
+    return replace(dimension, note=note + _acts_where(dimension))
 
 
 def _ordered(dimensions: Sequence[Dimension]) -> list[Dimension]:
@@ -181,15 +218,32 @@ def _ordered(dimensions: Sequence[Dimension]) -> list[Dimension]:
     waiting = sorted(dimensions, key=lambda one: declared.index(_BATCH[0] if one.name == BATCHING else one.name))
     ordered: list[Dimension] = []
     while waiting:
-        names = {dimension.name for dimension in waiting}
-        ready = next((one for one in waiting if not names & set(_conditions(one.name))), waiting[0])
+        names = {name for dimension in waiting for name in _parameters(dimension)}
+        ready = next(one for one in waiting if not names & _relied_on(other for other, _ in conditions(one)))
         waiting.remove(ready)
         ordered.append(ready)
     return ordered
 
 
-def _conditions(name: str) -> dict[str, list[Any]]:
-    return {} if name == BATCHING else parameter_conditions(name)
+def _relied_on(parameters: Iterable[str]) -> set[str]:
+    """Return the parameters and those that decide whether they act, and so on."""
+    found: set[str] = set()
+    for name in parameters:
+        found |= {name} | _relied_on(parameter_conditions(name))
+    return found
+
+
+def _parameters(dimension: Dimension) -> tuple[str, ...]:
+    return _BATCH if dimension.name == BATCHING else (dimension.name,)
+
+
+def conditions(dimension: Dimension) -> list[tuple[str, Sequence[Any]]]:
+    """Return ``(other parameter, values)`` pairs, all of which must hold for the dimension to act.
+
+    First those of the parameter itself, then the configured ones.
+    """
+    own = {} if dimension.name == BATCHING else parameter_conditions(dimension.name)
+    return [*own.items(), *dimension.when.items()]
 
 
 def possible(dimensions: Sequence[Dimension], fixed: Mapping[str, Any]) -> tuple[list[Dimension], list[str]]:
@@ -202,20 +256,50 @@ def possible(dimensions: Sequence[Dimension], fixed: Mapping[str, Any]) -> tuple
     kept: list[Dimension] = []
     dropped: list[str] = []
     for dimension in dimensions:
-        for other, needed in _conditions(dimension.name).items():
-            governing = next((one for one in dimensions if one.name == other), None)
-            reachable = any(governing.contains(value) for value in needed) if governing else None
-            if reachable is False or (reachable is None and other in fixed and fixed[other] not in needed):
-                dropped.append(f"{dimension.name} is left out: {other} is never {' or '.join(map(str, needed))}")
+        for other, needed in conditions(dimension):
+            if not _can_hold(other, needed, dimensions, kept, fixed):
+                dropped.append(f"{dimension.name} is left out: {other} is never {_any_of(needed)}")
                 break
         else:
             kept.append(dimension)
     return kept, dropped
 
 
+def _can_hold(
+    other: str,
+    needed: Sequence[Any],
+    dimensions: Sequence[Dimension],
+    kept: Sequence[Dimension],
+    fixed: Mapping[str, Any],
+) -> bool:
+    """Return whether a parameter can have one of the values: sampled, or fixed where it is not sampled."""
+    governing = next((one for one in dimensions if other in _parameters(one)), None)
+    if governing in kept:
+        assert governing is not None
+        if any(_takes(governing, other, value) for value in needed):
+            return True
+        if not governing.when:
+            return False
+    return other not in fixed or fixed[other] in needed
+
+
+def _takes(dimension: Dimension, parameter: str, value: Any) -> bool:
+    if dimension.name == BATCHING:
+        return any(pair[parameter] == value for pair in dimension.choices)
+    return dimension.contains(value)
+
+
 def is_active(dimension: Dimension, sampled: Mapping[str, Any], fixed: TrialParameters) -> bool:
     """Return whether a dimension acts, given the parameters sampled so far."""
-    return all(sampled.get(o, getattr(fixed, o)) in needed for o, needed in _conditions(dimension.name).items())
+    return all(holds(other, needed, sampled, fixed) for other, needed in conditions(dimension))
+
+
+def holds(other: str, needed: Sequence[Any], sampled: Mapping[str, Any], fixed: TrialParameters) -> bool:
+    """Return whether a parameter has one of the values; one that acts on nothing here has none."""
+    if other in sampled:
+        return sampled[other] in needed
+    own = parameter_conditions(other)
+    return getattr(fixed, other) in needed and all(holds(one, values, sampled, fixed) for one, values in own.items())
 
 
 def parameters_of(dimension: Dimension, value: Any) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from evidence_hpo.errors import ConfigurationError
 
 RANGE = {"low": 0.1, "high": 0.2}
 
+
+def when(**conditions: Any) -> dict[str, Any]:
+    return {**RANGE, "when": conditions}
+
+
 # (path of keys, value, words of the one line)
 BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("serch",), {}, ["serch", "unknown key", "did you mean 'search'"]),
@@ -111,6 +116,70 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
     (("retrain", "top_k"), 45, ["retrain.top_k", "45", "trials"]),
     (("evaluation", "confidence"), 95, ["evaluation.confidence", "95", "less than 1"]),
     (("evaluation", "thresholds"), "perhaps", ["evaluation.thresholds", "'perhaps'", "'global'"]),
+    (("spaces", "sample", "dropout"), when(poolin=["cls"]), ["dropout.when.poolin", "did you mean 'pooling'"]),
+    (
+        ("spaces", "sample", "dropout"),
+        when(schedule=["cosin"]),
+        ["dropout.when.schedule", "'cosin'", "'cosine'"],
+    ),
+    (
+        ("spaces", "sample", "dropout"),
+        when(schedule=["constant"]),
+        ["when.schedule", "'constant'", "['linear', 'cosine']"],
+    ),
+    (("spaces", "sample", "dropout"), when(head_layers=[1, 3]), ["when.head_layers", "3 is not within 0 to 1"]),
+    (
+        ("spaces", "sample", "dropout"),
+        when(weight_decay=[0.1]),
+        ["when.weight_decay", "real numbers", "give it choices"],
+    ),
+    (
+        ("spaces", "sample", "dropout"),
+        when(optimizer=["lion"]),
+        ["when.optimizer", "always adamw", "remove dropout"],
+    ),
+    (("spaces", "sample", "dropout"), when(schedule=[]), ["dropout.when", "schedule", "at least one value"]),
+    (("spaces", "sample", "dropout"), {**RANGE, "wen": {}}, ["dropout.wen", "did you mean 'when'"]),
+    (
+        ("spaces", "sample", "schedule"),
+        {"choices": ["linear", "cosine"], "when": {"schedule": ["linear"]}},
+        ["schedule.when", "schedule depends on schedule", "remove a condition"],
+    ),
+    (
+        ("spaces", "sample"),
+        {
+            "schedule": {"choices": ["linear", "cosine"], "when": {"pooling": ["cls"]}},
+            "pooling": {"choices": ["cls", "mean"], "when": {"schedule": ["linear"]}},
+        },
+        ["schedule depends on pooling depends on schedule", "remove a condition"],
+    ),
+    (
+        ("spaces", "sample"),
+        {
+            "head_layers": {"low": 0, "high": 2, "when": {"head_activation": ["gelu"]}},
+            "head_activation": {"choices": ["relu", "gelu"]},
+        },
+        ["head_layers", "depends on head_activation", "remove a condition"],
+    ),
+    (
+        ("spaces", "sample"),
+        {
+            "batch_size": {"choices": [8, 16], "when": {"optimizer": ["adamw"]}},
+            "gradient_accumulation_steps": {"choices": [2, 4]},
+        },
+        ["batch_size.when", "gradient_accumulation_steps", "the same `when`"],
+    ),
+    (
+        ("spaces", "sample"),
+        {
+            "head_hidden": {"low": 16, "high": 64},
+            "head_layers": {"low": 0, "high": 2},
+            "dropout": when(head_hidden=[[32, 16]]),
+        },
+        ["dropout.when.head_hidden", "[32, 16] is not within 16 to 64"],
+    ),
+    (("search", "stages", 0, "sampler"), "tpee", ["sampler", "'tpee'", "'tpe_multivariate'"]),
+    (("search", "stages", 0, "grid_points"), 1, ["grid_points", "1", "greater than or equal to 2"]),
 ]
 
 
@@ -162,13 +231,13 @@ def test_a_known_model_needs_no_entry_and_an_entry_overrides_it() -> None:
 def test_a_list_of_widths_is_allowed_where_it_fits_every_number_of_layers() -> None:
     raw = _with(("spaces", "sample", "head_hidden"), {"choices": [[64, 32], 128]})
     raw["spaces"]["sample"]["head_layers"] = {"choices": [0, 2]}
-    assert load_configuration(raw).spaces["sample"].root["head_hidden"].model_dump() == {"choices": ([64, 32], 128)}
+    assert load_configuration(raw).spaces["sample"].root["head_hidden"].choices == ([64, 32], 128)
 
 
 def test_yaml_exponents_without_a_point_are_numbers() -> None:
     raw = _with(("spaces", "sample", "learning_rate"), {"low": "1e-5", "high": "1e-3", "log": True})
     space = load_configuration(raw).spaces["sample"].root["learning_rate"]
-    assert space.model_dump() == {"low": 1e-5, "high": 1e-3, "log": True}
+    assert space.model_dump(exclude={"when"}) == {"low": 1e-5, "high": 1e-3, "log": True}
 
 
 @pytest.mark.parametrize(

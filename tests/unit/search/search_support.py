@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.search import NarrowingSettings, PrunerSettings, SearchSettings, StageSettings
@@ -28,6 +30,8 @@ from evidence_hpo.steps.collect_trials import collect_trials
 from evidence_hpo.steps.define_space import define_space
 from evidence_hpo.steps.narrow_space import narrow_space
 from evidence_hpo.steps.propose_trials import propose_trials
+
+T = TypeVar("T")
 
 FIXED = TrialParameters(learning_rate=1e-3)
 MACHINE = Machine("cpu", {"auto": "fp32", "fp32": "fp32", "bf16": "bf16", "fp16": "fp32"})
@@ -51,6 +55,17 @@ SPACE = Space.model_validate(
         "gradient_accumulation_steps": {"choices": [1, 2, 8]},
     }
 )
+
+CONDITIONAL = Space.model_validate(
+    {
+        **SPACE.model_dump(),
+        "dropout": {"low": 0.0, "high": 0.5, "when": {"pooling": ["cls", "max"]}},
+        "warmup_ratio": {"low": 0.0, "high": 0.3, "when": {"loss": ["focal"], "head_layers": [0, 1]}},
+        "batch_size": {"choices": [8, 16, 32], "when": {"optimizer": ["adamw"]}},
+        "gradient_accumulation_steps": {"choices": [1, 2, 8], "when": {"optimizer": ["adamw"]}},
+    }
+)
+"""The same space with conditions of its own."""
 
 DIGESTS = {
     "train": {"criteria": "a" * 64},
@@ -140,29 +155,48 @@ def records_of(proposals: Proposals, cache: Path) -> list[TrialRecord]:
     return run_shard(proposals, proposals.trials, fake_run, TrialCache(cache), digests, MACHINE)
 
 
-def history(settings: StageSettings, cache: Path, rounds: int, architecture: Any = "criteria") -> list[TrialRecord]:
+def history(
+    settings: StageSettings,
+    cache: Path,
+    rounds: int,
+    architecture: Any = "criteria",
+    space: SearchSpace | None = None,
+) -> list[TrialRecord]:
     """Return the finished trials of the first rounds of a stage."""
     search = SearchSettings(stages=(settings,))
+    space = space or space_of(architecture, settings.name)
     finished: list[TrialRecord] = []
     for round_ in range(rounds):
-        proposal = propose(
-            round_settings(search, settings.name, round_, architecture), space_of(architecture, settings.name), finished
-        )
+        proposal = propose(round_settings(search, settings.name, round_, architecture), space, finished)
         finished += records_of(proposal, cache)
     return finished
 
 
 @dataclass
 class FileStudy:
-    """A study that goes through the files of a real one, with any number of shards in any order."""
+    """A study that goes through the files of a real one, with any number of shards, and all things in any order.
+
+    ``shuffle`` is the seed of the order in which shards run, trials run within a shard, and files are named.
+    """
 
     root: Path
     search: SearchSettings
     shards: int = 1
-    backwards: bool = False
+    shuffle: int | None = None
+    space: Space = field(default_factory=lambda: SPACE)
+    fail: float = 0.08
 
     def folder(self, name: str) -> Path:
         return self.root / "results" / name
+
+    def __post_init__(self) -> None:
+        self._order = random.Random(self.shuffle)
+
+    def _shuffled(self, items: Iterable[T]) -> list[T]:
+        items = list(items)
+        if self.shuffle is not None:
+            self._order.shuffle(items)
+        return items
 
     def run(self) -> None:
         before: StageSettings | None = None
@@ -180,7 +214,7 @@ class FileStudy:
     def _space(self, settings: StageSettings, before: StageSettings | None) -> None:
         output = self.folder(settings.name) / "space.json"
         if settings.space is not None:
-            define_space(SPACE, FIXED, "criteria", settings.name, output)
+            define_space(self.space, FIXED, "criteria", settings.name, output)
             return
         assert before is not None
         folder = self.folder(before.name)
@@ -192,7 +226,7 @@ class FileStudy:
             for round_ in rounds
             for shard in range(min(self.shards, settings.round_sizes[round_]))
         ]
-        return files[::-1] if self.backwards else files
+        return self._shuffled(files)
 
     def _propose(self, settings: StageSettings, before: StageSettings | None, round_: int) -> None:
         folder = self.folder(settings.name)
@@ -202,7 +236,7 @@ class FileStudy:
             round_settings(self.search, settings.name, round_),
             folder / "space.json",
             self._shards(settings, range(seen)),
-            [folder / f"round_{other}" / "proposals.json" for other in range(seen, round_)],
+            self._shuffled(folder / f"round_{other}" / "proposals.json" for other in range(seen, round_)),
             [self.folder(before.name) / "trials.jsonl"] if previous and before else [],
             folder / f"round_{round_}" / "proposals.json",
         )
@@ -211,10 +245,10 @@ class FileStudy:
         folder = self.folder(settings.name) / f"round_{round_}"
         proposals = read_proposals(folder / "proposals.json")
         shards = min(self.shards, settings.round_sizes[round_])
-        order = range(shards)[::-1] if self.backwards else range(shards)
-        for shard in order:
-            trials = assign(proposals, {}, shards)[shard]
-            records = run_shard(proposals, trials, fake_run, TrialCache(self.root / "cache"), digests, MACHINE)
+        runner = functools.partial(fake_run, fail=self.fail)
+        for shard in self._shuffled(range(shards)):
+            trials = self._shuffled(assign(proposals, {}, shards)[shard])
+            records = run_shard(proposals, trials, runner, TrialCache(self.root / "cache"), digests, MACHINE)
             rows = [record.model_dump(mode="json") for record in records]
             write_artefact_lines(folder / f"shard_{shard}.jsonl", "trial", rows)
 

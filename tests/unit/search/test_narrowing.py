@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from search_support import DIGESTS, FIXED, SPACE, history, space_of, stage
+from search_support import CONDITIONAL, DIGESTS, FIXED, SPACE, history, space_of, stage
 
 from evidence_hpo.config.search import NarrowingSettings
 from evidence_hpo.config.training import RuntimeSettings
@@ -124,6 +124,82 @@ def test_a_choice_needs_its_share() -> None:
     assert narrowed.note == "2 of 4 choices kept, with a share of at least 0.0625 of 20 trials: " + (
         "cls 10, mean 9, max 1, attention 0"
     )
+
+
+def test_a_choice_without_any_result_says_so() -> None:
+    pooling = Dimension("pooling", "categorical", choices=("cls", "mean", "max", "attention"))
+    trials = [record(i, 0.9, {"pooling": "cls"}) for i in range(10)]
+    trials += [record(10 + i, 0.0, {"pooling": "mean"}, "failed") for i in range(3)]
+    trials += [record(13, 0.1, {"pooling": "max"}), record(14, 0.0, {"pooling": "max"}, "failed")]
+    (narrowed,) = narrow(space(pooling), trials, NarrowingSettings(), "stage2").dimensions
+    assert narrowed.choices == ("cls",)
+    assert narrowed.note.endswith(
+        ": cls 6, mean 0, max 0, attention 0; all 3 trials with mean failed; attention was never tried"
+    )
+    few = [*trials[:3], *trials[10:12]]
+    (kept,) = narrow(space(pooling), few, NarrowingSettings(), "stage2").dimensions
+    assert kept.choices == pooling.choices
+    assert kept.note == (
+        "kept as it was: 3 of the best 3 trials have a value; all 2 trials with mean failed; max was never tried; "
+        "attention was never tried"
+    )
+
+
+def test_configured_conditions_stay_and_decide_what_is_left_out() -> None:
+    pooling = Dimension("pooling", "categorical", choices=("cls", "mean"))
+    dropout = Dimension("dropout", "float", 0.0, 0.5, when={"pooling": ("mean",)})
+    both = [record(i, 0.5, {"pooling": "mean", "dropout": i / 40} if i % 2 else {"pooling": "cls"}) for i in range(20)]
+    narrowed = narrow(space(pooling, dropout), both, NarrowingSettings(top=20), "stage2")
+    assert narrowed.dimensions[1].when == {"pooling": ("mean",)}
+    assert narrowed.dimensions[1].bounds != dropout.bounds
+    one = [record(i, 0.5, {"pooling": "cls"}) for i in range(20)]
+    narrowed = narrow(space(pooling, dropout), one, NarrowingSettings(), "stage2")
+    assert [dimension.name for dimension in narrowed.dimensions] == ["pooling"]
+    assert narrowed.notes[-1] == "dropout is left out: pooling is never mean"
+    # A conditional parameter has its fixed value elsewhere, which the narrowing does not know: it leaves out nothing.
+    optimizer = Dimension("optimizer", "categorical", choices=("adamw", "lion"))
+    governed = Dimension("pooling", "categorical", choices=("cls", "mean"), when={"optimizer": ("adamw",)})
+    some = [
+        record(i, 0.5, {"optimizer": "adamw", "pooling": "cls"} if i % 2 else {"optimizer": "lion"}) for i in range(20)
+    ]
+    narrowed = narrow(space(optimizer, governed, dropout), some, NarrowingSettings(top=20), "stage2")
+    assert [dimension.name for dimension in narrowed.dimensions] == ["optimizer", "pooling", "dropout"]
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_a_stage_narrowed_twice_stays_within_the_first_box(log: bool) -> None:
+    """The re-runs of the best of the stage before may all lie outside of it."""
+    rate = Dimension("learning_rate", "float", 1e-4, 1e-3, log=log)
+    above = [record(i, 0.5 + i / 100, {"learning_rate": 2e-3 + i / 1e5}) for i in range(8)]
+    (edge,) = narrow(space(rate), above, NarrowingSettings(), "stage3").dimensions
+    assert edge.bounds[1] == pytest.approx(1e-3)
+    assert 1e-4 < edge.bounds[0] < 1e-3
+    mixed = [*above, *(record(8 + i, 0.9 + i / 1000, {"learning_rate": 3e-4 + i / 1e5}) for i in range(24))]
+    (inside,) = narrow(space(rate), mixed, NarrowingSettings(), "stage3").dimensions
+    assert 1e-4 <= inside.bounds[0] < 3e-4 + 1e-4
+    assert inside.bounds[1] <= 1e-3
+    choices = Dimension("pooling", "categorical", choices=("cls",))
+    gone = [record(i, 0.5, {"pooling": "max"}) for i in range(20)]
+    (kept,) = narrow(space(choices), gone, NarrowingSettings(), "stage3").dimensions
+    assert kept.choices == ("cls",)
+    assert "none of the best 10 trials has one of its choices" in kept.note
+
+
+def test_three_stages_of_a_real_space(tmp_path: Path) -> None:
+    before = space_of(space=CONDITIONAL)
+    trials = history(stage(), tmp_path, 3, space=before)
+    for name in ("stage2", "stage3"):
+        narrowed = narrow(before, trials, NarrowingSettings(), name)
+        check_artefact("space", narrowed.to_json(), "space.json")
+        wider = {dimension.name: dimension for dimension in before.dimensions}
+        for dimension in narrowed.dimensions:
+            if dimension.kind == "categorical":
+                assert all(choice in wider[dimension.name].choices for choice in dimension.choices)
+            else:
+                low, high = wider[dimension.name].bounds
+                assert low <= dimension.bounds[0] < dimension.bounds[1] <= high
+        before = narrowed
+        trials = history(stage(name), tmp_path, 3, space=narrowed)
 
 
 def test_conditional_dimension_follows_the_trials_where_it_acted() -> None:

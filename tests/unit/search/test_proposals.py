@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,11 +16,12 @@ from evidence_hpo.config.search import NarrowingSettings, PrunerSettings, Search
 from evidence_hpo.errors import DataError
 from evidence_hpo.schemas import check_artefact
 from evidence_hpo.search.narrowing import narrow
-from evidence_hpo.search.proposals import propose, random_points, sobol_points
+from evidence_hpo.search.proposals import propose
 from evidence_hpo.search.pruning import rung_thresholds
-from evidence_hpo.search.records import Evaluation, ProposedTrial, TrialRecord
+from evidence_hpo.search.records import Evaluation, TrialRecord
+from evidence_hpo.search.samplers.designs import sobol_points
+from evidence_hpo.search.samplers.request import PointRequest
 from evidence_hpo.search.spaces import Dimension, SearchSpace, resolve
-from evidence_hpo.search.tpe import TpeStudy
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +41,6 @@ def test_order_of_finished_and_pending_trials_changes_nothing(finished: list[Tri
         random.Random(seed).shuffle(seen)
         random.Random(seed).shuffle(unseen)
         assert propose(settings_of(2), space_of(), seen, unseen) == reference
-
-
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("round_", [0, 1])
-def test_a_shorter_round_is_a_prefix_of_a_longer_one(finished: list[TrialRecord], sampler: str, round_: int) -> None:
-    settings = settings_of(round_, sampler=sampler)
-    seen = finished[:16] if round_ else []
-    trials = [
-        propose(settings.model_copy(update={"count": count}), space_of(), seen).trials for count in (1, 5, 12, 13)
-    ]
-    for shorter in trials[:-1]:
-        assert shorter == trials[-1][: len(shorter)]
 
 
 def test_proposals_obey_the_space(finished: list[TrialRecord]) -> None:
@@ -76,24 +64,8 @@ def test_failed_trials_change_no_suggestion(finished: list[TrialRecord]) -> None
     assert propose(settings_of(2), space_of(), kept) == propose(settings_of(2), space_of(), finished)
 
 
-def test_study_seed_round_and_architecture_change_the_proposals() -> None:
-    base = settings_of(0)
-    points = [
-        sobol_points(base.model_copy(update=change), space_of(), 0, 4)
-        for change in ({}, {"seed": 1}, {"study": "other"}, {"architecture": "share"}, {"stage": "other"})
-    ]
-    assert len({repr(one) for one in points}) == 5
-    assert random_points(base, space_of(), 0, 3)[1:] == random_points(base, space_of(), 1, 2)
-
-
-def test_sobol_covers_each_dimension_evenly() -> None:
-    space = SearchSpace("criteria", "stage1", "configured", (Dimension("dropout", "float", 0.0, 0.5),))
-    values = sorted(point["dropout"] for point in sobol_points(settings_of(0), space, 0, 64))
-    assert [int(value / 0.5 * 64) for value in values] == list(range(64))
-
-
 def test_sobol_goes_on_until_tpe_has_enough(finished: list[TrialRecord]) -> None:
-    everything = sobol_points(settings_of(0), space_of(), 0, 28)
+    everything = sobol_points(PointRequest(settings_of(0), space_of(), (), (), 0, 28))
     unseen = propose(settings_of(0), space_of(), []).trials
     lagging = propose(settings_of(1, lag=1), space_of(), [], unseen)
     assert [trial.sampled for trial in (*unseen, *lagging.trials)] == everything
@@ -137,24 +109,6 @@ def test_equal_configurations_are_rerun_once() -> None:
     search = SearchSettings(stages=(stage(), stage("stage2", space=None, trials=2, first_round=2)))
     trials = propose(round_settings(search, "stage2", 0), space_of(stage="stage2"), [], [], same).trials
     assert [trial.origin.number for trial in trials if trial.origin] == [2, 3]
-
-
-def test_a_value_outside_the_box_is_left_out_and_the_others_still_count() -> None:
-    dimensions = (Dimension("dropout", "float", 0.1, 0.2), Dimension("weight_decay", "float", 0.0, 1.0))
-    study = TpeStudy(dimensions, seed=0, startup_trials=10)
-    study.add(record(0, 0.5, {"dropout": 0.4, "weight_decay": 0.3}))
-    study.add(record(1, 0.5, {"dropout": 0.15, "weight_decay": 0.3}, "pruned"))
-    study.add(record(2, 0.5, {"dropout": 0.15, "weight_decay": 0.3}, "failed"))
-    study.add(ProposedTrial(number=3, seed=0, sampled={"dropout": 0.12}, parameters={}, rungs=()))
-    trials = study._study.trials
-    assert [trial.params for trial in trials] == [
-        {"weight_decay": 0.3},
-        {"dropout": 0.15, "weight_decay": 0.3},
-        {"dropout": 0.12},
-    ]
-    states = optuna.trial.TrialState
-    assert [trial.state for trial in trials] == [states.COMPLETE, states.PRUNED, states.RUNNING]
-    assert trials[1].intermediate_values == {1000: 0.5}
 
 
 def test_tpe_learns() -> None:
@@ -205,3 +159,12 @@ def test_thresholds_count_the_trials_that_reached_the_rung() -> None:
     median = rung_thresholds(PrunerSettings(kind="median", rungs=(1.0,)), trials)
     assert median[0].threshold == pytest.approx(0.4)
     assert rung_thresholds(PrunerSettings(kind="none"), trials) == ()
+
+
+def test_the_median_is_that_of_the_complete_trials() -> None:
+    """Pruned trials would pull it down, and with it every later threshold."""
+    complete = [at(number, 0.5 + number / 10) for number in range(5)]
+    pruned = [at(5 + number, 0.1).model_copy(update={"state": "pruned"}) for number in range(20)]
+    median = PrunerSettings(kind="median", rungs=(0.5,), minimum_trials=5)
+    assert rung_thresholds(median, [*complete, *pruned])[0].threshold == pytest.approx(0.7)
+    assert rung_thresholds(median, [*complete[:4], *pruned])[0].threshold is None

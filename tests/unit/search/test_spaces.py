@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from search_support import FIXED, SPACE, space_of
+from search_support import CONDITIONAL, FIXED, SPACE, space_of
 
 from evidence_hpo.config.configuration import default_configuration
 from evidence_hpo.config.loading import resolved_parameters
@@ -41,9 +42,13 @@ def sample(space: SearchSpace, row: list[float]) -> dict[str, Any]:
     return sampled
 
 
-@given(st.sampled_from(ARCHITECTURES), st.lists(positions, min_size=20, max_size=20))
-def test_every_point_is_valid_and_holds_active_parameters_only(architecture: str, row: list[float]) -> None:
-    space = space_of(architecture)
+@given(
+    st.sampled_from(ARCHITECTURES), st.sampled_from([SPACE, CONDITIONAL]), st.lists(positions, min_size=20, max_size=20)
+)
+def test_every_point_is_valid_and_holds_active_parameters_only(
+    architecture: str, configured: Space, row: list[float]
+) -> None:
+    space = space_of(architecture, space=configured)
     sampled = sample(space, row)
     resolved = resolve(FIXED, sampled, architecture)
     complete = TrialParameters.model_validate({**FIXED.model_dump(), **resolved})
@@ -52,7 +57,8 @@ def test_every_point_is_valid_and_holds_active_parameters_only(architecture: str
     assert isinstance(resolved["gradient_accumulation_steps"], int)
     for dimension in space.dimensions:
         searched = {"batch_size", "gradient_accumulation_steps"} if dimension.name == BATCHING else {dimension.name}
-        assert searched <= set(sampled) or not searched & set(resolved)
+        governed = any(sampled.get(other) not in needed for other, needed in dimension.when.items())
+        assert searched <= set(sampled) or governed or not searched & set(resolved)
 
 
 def test_resolving_agrees_with_the_configuration() -> None:
@@ -127,8 +133,84 @@ def test_no_allowed_pair_is_an_error() -> None:
         concrete_space(Space.model_validate({"batch_size": {"choices": [8]}}), fixed, "criteria", "stage1")
 
 
+def one_space(entries: dict[str, Any], architecture: str = "criteria", **fixed: Any) -> SearchSpace:
+    values = FIXED.model_copy(update=fixed)
+    return concrete_space(Space.model_validate(entries), values, architecture, "stage1")
+
+
+def test_a_configured_condition_decides_beside_those_of_the_parameter() -> None:
+    """Where it does not hold, the fixed value acts and the trial has sampled none."""
+    space = one_space(
+        {
+            "schedule": {"choices": ["linear", "polynomial"]},
+            "pooling": {"choices": ["cls", "mean"]},
+            "schedule_power": {"low": 1.0, "high": 4.0, "when": {"pooling": ["mean"]}},
+        }
+    )
+    power = space.dimensions[-1]
+    assert power.name == "schedule_power"
+    assert power.when == {"pooling": ("mean",)}
+    assert power.note == "as configured; acts where schedule is polynomial and pooling is mean"
+    for schedule, pooling in itertools.product(("linear", "polynomial"), ("cls", "mean")):
+        sampled = {"schedule": schedule, "pooling": pooling}
+        assert is_active(power, sampled, FIXED) == ((schedule, pooling) == ("polynomial", "mean"))
+    resolved = resolve(FIXED, {"schedule": "polynomial", "pooling": "cls"}, "criteria")
+    assert resolved["schedule_power"] == FIXED.schedule_power
+
+
+def test_a_condition_on_a_conditional_parameter_sees_its_fixed_value() -> None:
+    entries = {
+        "optimizer": {"choices": ["adamw", "adafactor"]},
+        "pooling": {"choices": ["cls", "mean"], "when": {"optimizer": ["adamw"]}},
+        "dropout": {"low": 0.0, "high": 0.5, "when": {"pooling": ["max"]}},
+    }
+    fixed = FIXED.model_copy(update={"pooling": "max"})
+    dropout = next(one for one in one_space(entries, pooling="max").dimensions if one.name == "dropout")
+    assert is_active(dropout, {"optimizer": "adafactor"}, fixed)
+    assert not is_active(dropout, {"optimizer": "adamw", "pooling": "mean"}, fixed)
+    left_out = one_space(entries, pooling="cls")
+    assert "dropout is left out: pooling is never max" in left_out.notes
+
+
+def test_a_parameter_that_acts_on_nothing_meets_no_condition() -> None:
+    """Without layers the head's activation has no value, whatever is fixed for it; evidence has no pooling at all."""
+    entries = {"head_layers": {"low": 0, "high": 2}, "dropout": {"low": 0.0, "high": 0.5, "when": {}}}
+    entries["dropout"]["when"] = {"head_activation": [FIXED.head_activation]}
+    space = one_space(entries)
+    assert [dimension.name for dimension in space.dimensions] == ["head_layers", "dropout"]
+    assert not is_active(space.dimensions[1], {"head_layers": 0}, FIXED)
+    assert is_active(space.dimensions[1], {"head_layers": 1}, FIXED)
+    entries = {"dropout": {"low": 0.0, "high": 0.5, "when": {"pooling": [FIXED.pooling]}}}
+    assert [one.name for one in one_space(entries).dimensions] == ["dropout"]
+    assert one_space(entries, "evidence").notes == (f"dropout is left out: pooling is never {FIXED.pooling}",)
+
+
+def test_batching_governs_and_is_governed() -> None:
+    both = {"when": {"optimizer": ["adamw"]}}
+    space = one_space(
+        {
+            "batch_size": {"choices": [8, 16], **both},
+            "gradient_accumulation_steps": {"choices": [1, 2], **both},
+            "optimizer": {"choices": ["adamw", "lion"]},
+            "warmup_ratio": {"low": 0.0, "high": 0.3, "when": {"batch_size": [8]}},
+        }
+    )
+    optimizer, batching, warmup = sorted(space.dimensions, key=lambda one: one.name != "optimizer")
+    if batching.name != BATCHING:
+        batching, warmup = warmup, batching
+    assert batching.when == {"optimizer": ("adamw",)}
+    assert not is_active(batching, {"optimizer": "lion"}, FIXED)
+    assert is_active(warmup, {"optimizer": "adamw", "batch_size": 8, "gradient_accumulation_steps": 2}, FIXED)
+    assert not is_active(warmup, {"optimizer": "lion"}, FIXED)
+    assert [one.name for one in space.dimensions].index(BATCHING) < [one.name for one in space.dimensions].index(
+        "warmup_ratio"
+    )
+    assert optimizer.when == {}
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_space_survives_its_file(architecture: str) -> None:
-    space = space_of(architecture)
+@pytest.mark.parametrize("configured", [SPACE, CONDITIONAL], ids=["plain", "conditional"])
+def test_space_survives_its_file(architecture: str, configured: Space) -> None:
+    space = space_of(architecture, space=configured)
     check_artefact("space", space.to_json(), "space.json")
     assert SearchSpace.from_json(space.to_json()) == space

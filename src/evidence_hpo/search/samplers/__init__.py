@@ -1,0 +1,1 @@
+"""Samplers: each makes the points of a round from finished trials, behind one interface."""
