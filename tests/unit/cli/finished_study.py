@@ -52,6 +52,7 @@ def retrained(root: Path, *architectures: str, spread: float | None = 0.02) -> d
         "chosen_rank": 0,
         "parameters": parameters,
         "final": {"mean": 0.8, "standard_deviation": spread, "seeds": seeds},
+        "refit": None,
         "best_checkpoint": {**checkpoint, "seed_index": 0, "value": 0.8},
         "score_mean": 0.8,
         "score_std": spread,

@@ -27,7 +27,7 @@ def test_a_list_item_is_named_by_its_name_or_its_position() -> None:
 
 def test_an_override_can_add_what_was_not_there() -> None:
     changed = load_configuration(raw(**{"spaces.sample.batch_size.choices": [8, 16]}))
-    assert changed.spaces["sample"].root["batch_size"].model_dump() == {"choices": (8, 16)}
+    assert changed.spaces["sample"].root["batch_size"].model_dump() == {"when": {}, "choices": (8, 16)}
 
 
 def test_the_given_configuration_is_left_as_it_was() -> None:
