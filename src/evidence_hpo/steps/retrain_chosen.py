@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evidence_hpo.paths import WORK
-from evidence_hpo.schemas import read_artefact, write_artefact
+from evidence_hpo.schemas import read_artefact
 from evidence_hpo.search.choosing import Chosen
-from evidence_hpo.search.retraining import retrain
-from evidence_hpo.search.runs import probe_machine, training_runner
+from evidence_hpo.search.retrain_files import retrain_to_files
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
-from evidence_hpo.search.trial_cache import TrialCache
 from evidence_hpo.step import run_step
 
 
@@ -40,21 +37,8 @@ def retrain_chosen(
         model: Folder of the weights; empty if the run fails.
     """
     plan = Chosen.model_validate(read_artefact(chosen, "chosen"))
-    machine = probe_machine(plan.runtime, [plan.configuration.parameters])
     inputs = open_training_inputs(backbones, manifests, texts, examples)
-    written = retrain(
-        plan,
-        plan.configuration,
-        "final",
-        seed,
-        settings,
-        training_runner(inputs),
-        TrialCache(WORK / "trials"),
-        inputs.digests,
-        machine,
-        model,
-    )
-    write_artefact(record, "retrain_record", written.model_dump(mode="json"))
+    retrain_to_files(plan, plan.configuration, "final", seed, settings, inputs, record, model)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import read_artefact, write_artefact
-from evidence_hpo.search.retraining import absent_record, retrain
-from evidence_hpo.search.runs import probe_machine, training_runner
+from evidence_hpo.search.retrain_files import retrain_to_files
+from evidence_hpo.search.retraining import absent_record
 from evidence_hpo.search.selection import Selected
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
-from evidence_hpo.search.trial_cache import TrialCache, link_directory
+from evidence_hpo.search.trial_cache import link_directory
 from evidence_hpo.step import run_step
 
 
@@ -43,25 +42,12 @@ def retrain_config(
     """
     plan = Selected.model_validate(read_artefact(selected, "selected"))
     if rank >= len(plan.configurations):
-        written = absent_record(plan, "retrain", rank, seed, settings, len(plan.configurations))
+        absent = absent_record(plan, "retrain", rank, seed, settings, len(plan.configurations))
         link_directory(None, model)
-    else:
-        configuration = plan.configurations[rank]
-        machine = probe_machine(plan.runtime, [configuration.parameters])
-        inputs = open_training_inputs(backbones, manifests, texts, examples)
-        written = retrain(
-            plan,
-            configuration,
-            "retrain",
-            seed,
-            settings,
-            training_runner(inputs),
-            TrialCache(WORK / "trials"),
-            inputs.digests,
-            machine,
-            model,
-        )
-    write_artefact(record, "retrain_record", written.model_dump(mode="json"))
+        write_artefact(record, "retrain_record", absent.model_dump(mode="json"))
+        return
+    inputs = open_training_inputs(backbones, manifests, texts, examples)
+    retrain_to_files(plan, plan.configurations[rank], "retrain", seed, settings, inputs, record, model)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from optuna.trial import TrialState
 from evidence_hpo.errors import DataError, StorageError
 from evidence_hpo.evaluation.optuna_export import frozen_trials, write_storage
 from evidence_hpo.files import atomic_path
-from evidence_hpo.schemas import write_artefact
 
 
 def loaded(path: Path, name: str) -> optuna.Study:
@@ -129,7 +128,3 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ):
         write_storage(temporary, [(trials("stage1", 400), space("stage1"))])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_space_of_the_toys_is_one(tmp_path: Path) -> None:
-    write_artefact(tmp_path / "space.json", "space", space("stage1"))
