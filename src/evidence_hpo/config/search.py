@@ -23,11 +23,11 @@ __all__ = [
 SamplerName = Literal["tpe", "tpe_multivariate", "gp", "grid", "random"]
 
 
-_SOBOL, _SOBOL_TRIALS, _SOBOL_ROUNDS, _SOBOL_ROUND = 64, 350, 2, 143
-_RERUNS, _RERUN_TRIALS, _RERUN_ROUNDS, _RERUN_ROUND = 8, 150, 9, 16
-_STARTUP = 10
-"""The default plan, by measurement (docs/reference/measurements.md): 350 = 64 Sobol points + 2 x 143; 150 = 8 trials
-again + 9 rounds of at most 16; TPE needs ten finished trials."""
+_SOBOL, _SOBOL_SHARE, _SOBOL_ROUNDS, _SOBOL_ROUND = 64, 0.6, 2, 143
+_RERUNS, _RERUN_SHARE, _RERUN_ROUNDS, _RERUN_ROUND = 8, 0.2, 9, 16
+_STARTUP, _SMALLEST_ROUND = 10, 8
+"""The default plan, by measurement at both ends (docs/reference/measurements.md): 350 trials = 64 Sobol points + 2 x 143
+and 40 = 24 + 2 x 8; 150 trials = 8 again + 9 rounds of at most 16 and 20 = 4 + 2 x 8. TPE needs ten finished trials."""
 
 
 class PrunerSettings(Section):
@@ -100,16 +100,16 @@ class StageSettings(Section):
         ge=1,
         description=(
             "Trials of round 0: the sampler's first points (Sobol points, except for grid and random), or the best of "
-            "the stage before where the space is narrowed. null: by the default plan, 64 of 350 points (at least 10), "
-            "or 8 of 150 trials run again."
+            "the stage before where the space is narrowed. null: by the default plan, 64 points (of few trials six in "
+            "ten, at least 10), or 8 trials run again (of few two in ten)."
         ),
     )
     round_size: int | None = Field(
         None,
         ge=1,
         description=(
-            "Trials of each later round; the last may be smaller. null: by the default plan, two equal rounds of at "
-            "most 143 after Sobol points, or nine of at most 16 after trials that were run again."
+            "Trials of each later round; the last may be smaller. null: by the default plan, two equal rounds of 8 to "
+            "143 after the sampler's first points, or nine of 8 to 16 after trials that were run again."
         ),
     )
     lag: int = Field(
@@ -157,14 +157,14 @@ class StageSettings(Section):
     def _planned_rounds(self) -> tuple[int, int]:
         """Return the trials of round 0 and of a later round."""
         if self.space is None:
-            first = self.first_round or max(1, min(_RERUNS, round(self.trials * _RERUNS / _RERUN_TRIALS)))
+            first = self.first_round or min(_RERUNS, math.ceil(_RERUN_SHARE * self.trials))
             rounds, largest = _RERUN_ROUNDS, _RERUN_ROUND
         else:
-            points = max(_STARTUP, round(self.trials * _SOBOL / _SOBOL_TRIALS))
-            first = self.first_round or min(self.trials, _SOBOL, points)
+            first = self.first_round or min(self.trials, _SOBOL, max(_STARTUP, round(_SOBOL_SHARE * self.trials)))
             rounds, largest = _SOBOL_ROUNDS, _SOBOL_ROUND
         rest = self.trials - first
-        return first, self.round_size or max(1, math.ceil(rest / max(rounds, math.ceil(rest / largest))))
+        even = math.ceil(rest / max(rounds, math.ceil(rest / largest)))
+        return first, self.round_size or max(_SMALLEST_ROUND, even)
 
 
 class ObjectiveSettings(Section):

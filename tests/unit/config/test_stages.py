@@ -26,8 +26,9 @@ def test_the_default_plan_at_its_own_size() -> None:
 
 
 def test_the_default_plan_in_a_small_search() -> None:
-    assert stage(trials=40).round_sizes == [10, 15, 15]
-    assert stage(trials=20, space=None).round_sizes == [1, *[3] * 6, 1]
+    assert stage(trials=40).round_sizes == [24, 8, 8]
+    assert stage(trials=20, space=None).round_sizes == [4, 8, 8]
+    assert stage(trials=12).round_sizes == [10, 2]
     assert stage(trials=3).round_sizes == [3]
 
 
