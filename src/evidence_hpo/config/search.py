@@ -26,8 +26,8 @@ SamplerName = Literal["tpe", "tpe_multivariate", "gp", "grid", "random"]
 _SOBOL, _SOBOL_SHARE, _SOBOL_ROUNDS, _SOBOL_ROUND = 64, 0.6, 2, 143
 _RERUNS, _RERUN_SHARE, _RERUN_ROUNDS, _RERUN_ROUND = 8, 0.2, 9, 16
 _STARTUP, _SMALLEST_ROUND = 10, 8
-"""The default plan, by measurement at both ends (docs/reference/measurements.md): 350 trials = 64 Sobol points + 2 x 143
-and 40 = 24 + 2 x 8; 150 trials = 8 again + 9 rounds of at most 16 and 20 = 4 + 2 x 8. TPE needs ten finished trials."""
+"""The default plan, by measurement at both ends (docs/reference/measurements.md): 350 trials are 64 Sobol points and
+2 x 143, 40 are 24 and 2 x 8; 150 trials are 8 again and 9 x 16, 20 are 4 and 2 x 8. TPE needs ten finished trials."""
 
 
 class PrunerSettings(Section):
