@@ -156,7 +156,7 @@ def run(objective: Objective, proposals: Proposals, trial: ProposedTrial) -> Tri
         return record(proposals, trial, [], [], "failed")
     for index, point in enumerate(points):
         threshold = thresholds.get(point)
-        if threshold is not None and values[index] < threshold and trial.origin is None:
+        if threshold is not None and values[index] < threshold:
             return record(proposals, trial, points[: index + 1], values[: index + 1], "pruned")
     return record(proposals, trial, points, values, "complete")
 
@@ -197,10 +197,13 @@ def _wall(proposed: Sequence[Proposals], rounds: Sequence[Sequence[TrialRecord]]
     return makespan(shards, stage.lag)
 
 
-def variant(objective: Objective, search: SearchSettings, seed: int, stage: int = 1, **settings: Any) -> Found:
-    """Search with other settings of one stage."""
+def variant(
+    objective: Objective, search: SearchSettings, seed: int, changed: Sequence[int] = (1,), **new: Any
+) -> Found:
+    """Search with new settings of some stages, by default of the second."""
     stages = list(search.stages)
-    stages[stage] = StageSettings.model_validate({**stages[stage].model_dump(), **settings})
+    for number in changed:
+        stages[number] = StageSettings.model_validate({**stages[number].model_dump(), **new})
     return product(objective, search.model_copy(update={"stages": tuple(stages)}), seed)
 
 
@@ -335,8 +338,9 @@ VARIANTS: dict[str, Search] = {
     "lag_1": partial(variant, lag=1),
     "rerun_16": partial(variant, first_round=16),
     "rerun_16_lag_0": partial(variant, first_round=16, lag=0),
-    "rounds_of_36_in_stage_1": partial(variant, stage=0, round_size=36),
+    "rounds_of_36_in_stage_1": partial(variant, changed=[0], round_size=36),
     "median_in_stage_2": partial(variant, pruner={"kind": "median", "rungs": [1.0, 3.0]}),
+    "a_shard_for_each_trial": partial(variant, changed=[0, 1], shards=1000),
     "margin_0": partial(variant, narrowing={"margin": 0.0}),
     "margin_25": partial(variant, narrowing={"margin": 0.25}),
     "no_pruning_in_stage_2": partial(variant, pruner={"kind": "none"}),
