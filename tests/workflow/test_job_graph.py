@@ -8,6 +8,7 @@ import networkx
 import pytest
 from tests.workflow.study import ROOT, make_study
 
+from evidence_hpo.config.loading import read_yaml
 from evidence_hpo.dag import Job, read_job_graph
 
 pytestmark = pytest.mark.workflow
@@ -53,7 +54,8 @@ def test_test_split_reaches_no_search_and_no_training(graph: networkx.DiGraph[in
 def test_graph_has_every_phase(graph: networkx.DiGraph[int], request: pytest.FixtureRequest) -> None:
     rules = {graph.nodes[node]["job"].rule for node in graph}
     assert rules >= TRAINING_RULES - {"narrow_space", "refit_chosen"}
-    refits = request.node.callspec.params["graph"] == "refit"
+    given = request.node.callspec.params["graph"]
+    refits = given == "refit" or (isinstance(given, Path) and "refit_seeds" in read_yaml(given).get("retrain", {}))
     assert ("refit_chosen" in rules) == refits
     assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
     assert rules >= {"export_model", "analyse_search", "export_study"}

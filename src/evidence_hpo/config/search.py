@@ -74,7 +74,15 @@ class NarrowingSettings(Section):
 
     top: int = Field(50, ge=2, description="Best trials that define the narrowed space.")
     quantiles: tuple[float, float] = Field((0.1, 0.9), description="Quantiles of a numeric parameter that are kept.")
-    margin: float = Field(0.25, ge=0.0, le=2.0, description="Share of the kept interval added on each side.")
+    margin: float | None = Field(
+        None,
+        ge=0.0,
+        le=2.0,
+        description=(
+            "Share of the kept interval added on each side; null: 0.25 after a stage of at least 100 trials, else 0, "
+            "as measured."
+        ),
+    )
     choice_share: float = Field(
         0.25,
         ge=0.0,

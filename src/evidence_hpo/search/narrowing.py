@@ -25,6 +25,10 @@ _DEGENERATE = 0.05
 
 _ROUNDING = 1e-9
 
+_MARGIN, _MANY_TRIALS = 0.25, 100
+"""By measurement: a quarter is safe where the stages' fidelities differ, and too wide for the few trials that follow a
+small stage (docs/reference/measurements.md)."""
+
 
 def narrow(space: SearchSpace, trials: Sequence[TrialRecord], settings: NarrowingSettings, stage: str) -> SearchSpace:
     """Return the narrowed space of ``stage``.
@@ -37,6 +41,8 @@ def narrow(space: SearchSpace, trials: Sequence[TrialRecord], settings: Narrowin
     was, and so does the whole space without finished trials. Values of re-run trials may lie outside the earlier
     bounds: they count as the nearest end, and the bounds never grow.
     """
+    if settings.margin is None:
+        settings = settings.model_copy(update={"margin": _MARGIN if len(trials) >= _MANY_TRIALS else 0.0})
     best, how = best_trials(trials, settings.top)
     dimensions = [_narrowed(dimension, best, trials, settings) for dimension in space.dimensions]
     kept, dropped = possible(dimensions, {})
@@ -119,14 +125,15 @@ def _narrowed_interval(dimension: Dimension, values: Sequence[float], settings: 
     ends = (math.log(low), math.log(high)) if dimension.log else (low, high)
     lower, upper = (float(one) for one in np.quantile(scaled, settings.quantiles))
     equal = upper <= lower
-    margin = _DEGENERATE * (ends[1] - ends[0]) if equal else settings.margin * (upper - lower)
+    share = settings.margin or 0.0
+    margin = _DEGENERATE * (ends[1] - ends[0]) if equal else share * (upper - lower)
     new_low = _unscaled(dimension, max(lower - margin, ends[0]), math.floor)
     new_high = _unscaled(dimension, min(upper + margin, ends[1]), math.ceil)
     # exp(log(x)) is not always x.
     new_low, new_high = min(max(new_low, low), high), max(min(new_high, high), low)
     quantiles = " and ".join(f"{_unscaled(dimension, one, None):.4g}" for one in (lower, upper))
     named = " and ".join(f"{one:g}" for one in settings.quantiles)
-    why = f"{_DEGENERATE:.0%} of the earlier interval" if equal else f"{settings.margin:.0%}"
+    why = f"{_DEGENERATE:.0%} of the earlier interval" if equal else f"{share:.0%}"
     note = (
         f"{new_low:.4g} to {new_high:.4g} of {low:.4g} to {high:.4g}: quantiles {named} of {len(values)} trials are "
         f"{quantiles}, margin {why} on each side{' (logarithmic scale)' if dimension.log else ''}"

@@ -63,22 +63,30 @@ def space(*dimensions: Dimension) -> SearchSpace:
 RATE = Dimension("learning_rate", "float", 1e-6, 1e-2, log=True)
 
 
-def test_interval_is_the_quantiles_with_a_margin_on_the_logarithmic_scale() -> None:
+@pytest.mark.parametrize(("settings", "share"), [({}, 0.25), ({"margin": 0.5}, 0.5), ({"margin": 0.0}, 0.0)])
+def test_interval_is_the_quantiles_with_a_margin_on_the_logarithmic_scale(settings: Any, share: float) -> None:
     trials = [record(i, 1 - i / 1000, {"learning_rate": 10 ** (-5 + i / 50)}) for i in range(100)]
-    (narrowed,) = narrow(space(RATE), trials, NarrowingSettings(top=50), "stage2").dimensions
+    (narrowed,) = narrow(space(RATE), trials, NarrowingSettings(top=50, **settings), "stage2").dimensions
     exponents = np.array([-5 + i / 50 for i in range(50)])
     low, high = np.quantile(exponents, [0.1, 0.9])
-    margin = 0.25 * (high - low)
+    margin = share * (high - low)
     assert narrowed.bounds == pytest.approx((10 ** (low - margin), 10 ** (high + margin)), rel=1e-9)
     assert narrowed.log
     assert "of 50 trials" in narrowed.note
     assert "logarithmic" in narrowed.note
 
 
+def test_a_small_stage_is_narrowed_without_a_margin() -> None:
+    trials = [record(i, 1 - i / 1000, {"learning_rate": 10 ** (-5 + i / 50)}) for i in range(99)]
+    (narrowed,) = narrow(space(RATE), trials, NarrowingSettings(top=40), "stage2").dimensions
+    exponents = np.array([-5 + i / 50 for i in range(40)])
+    assert narrowed.bounds == pytest.approx(tuple(10 ** np.quantile(exponents, [0.1, 0.9])), rel=1e-9)
+
+
 def test_whole_numbers_are_rounded_outward_and_never_past_their_values() -> None:
     width = Dimension("head_hidden", "int", 16, 1024, log=True)
     trials = [record(i, 0.5, {"head_hidden": 64 if i % 2 else 256}) for i in range(20)]
-    settings_ = NarrowingSettings(top=20, margin=0.0, quantiles=(0.0, 1.0))
+    settings_ = NarrowingSettings(margin=0.25, top=20, margin=0.0, quantiles=(0.0, 1.0))
     (narrowed,) = narrow(space(width), trials, settings_, "stage2").dimensions
     assert narrowed.bounds == (64, 256)
     layers = Dimension("head_layers", "int", 0, 4)
