@@ -86,12 +86,12 @@ def test_a_small_stage_is_narrowed_without_a_margin() -> None:
 def test_whole_numbers_are_rounded_outward_and_never_past_their_values() -> None:
     width = Dimension("head_hidden", "int", 16, 1024, log=True)
     trials = [record(i, 0.5, {"head_hidden": 64 if i % 2 else 256}) for i in range(20)]
-    settings_ = NarrowingSettings(margin=0.25, top=20, margin=0.0, quantiles=(0.0, 1.0))
+    settings_ = NarrowingSettings(top=20, margin=0.0, quantiles=(0.0, 1.0))
     (narrowed,) = narrow(space(width), trials, settings_, "stage2").dimensions
     assert narrowed.bounds == (64, 256)
     layers = Dimension("head_layers", "int", 0, 4)
     trials = [record(i, 0.5, {"head_layers": i % 2 + 1}) for i in range(20)]
-    (narrowed,) = narrow(space(layers), trials, NarrowingSettings(), "stage2").dimensions
+    (narrowed,) = narrow(space(layers), trials, NarrowingSettings(margin=0.25), "stage2").dimensions
     assert narrowed.bounds == (0, 3)
 
 
