@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evidence_hpo.evaluation.figures import BLACK, BLUE, GREY, ORANGE, new_figure, say, style
+from evidence_hpo.evaluation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, say, style
 
 __all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "scores_figure"]
 
@@ -25,6 +25,7 @@ _FLOORS = {
     "always_null": "never a span",
     "tfidf_best_sentence": "TF-IDF best sentence",
 }
+_OF_FLOORS = ((GREY, "s"), (ORANGE, "D"), (GREEN, "^"))
 _FAINT = 0.3
 _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 
@@ -96,7 +97,7 @@ def scores_figure(evaluation: Mapping[str, Any]) -> Figure:
     figure, panels = new_figure(1, len(tasks), width=4.8, height=height)
     for axes, (name, task) in zip(panels, sorted(tasks.items()), strict=True):
         _scores(axes, evaluation, name, task)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.5 / height), ncols=rows)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.5 / height), ncols=2)
     return figure
 
 
@@ -104,7 +105,7 @@ def _scores(axes: Axes, evaluation: Mapping[str, Any], name: str, task: Mapping[
     strategy = task["headline"]["thresholds"]
     contenders = [("model", task["metrics"][strategy], BLUE, "o")]
     for number, floor in enumerate(task["floors"]):
-        colour, marker = ((GREY, "s"), (ORANGE, "D"))[number % 2]
+        colour, marker = _OF_FLOORS[number % len(_OF_FLOORS)]
         contenders.append((_FLOORS.get(floor["name"], floor["name"]), floor["metrics"][strategy], colour, marker))
     metrics = _SHOWN[name]
     step = 0.8 / len(contenders)
