@@ -14,8 +14,9 @@ pytestmark = pytest.mark.workflow
 
 REPORTS = {"report_evaluation": 1, "summarize_study": 1, "plot_evaluation": 1, "export_model": 1}
 EVALUATION = {"evaluate": 1, **REPORTS}
-FINAL = {"choose_config": 1, "retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}
+FINAL = {"choose_config": 1, "analyse_search": 1, "retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}
 RETRAIN = {"select_configs": 1, "retrain_config": 2, **FINAL}
+SEARCH = {"run_trials": 2, "collect_trials": 1, "plot_search": 1, "export_study": 1, **RETRAIN}
 # The picture of the graph belongs to the whole configuration.
 PICTURE = {"draw_dag": 1}
 
@@ -29,17 +30,17 @@ CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     (
         "epochs of stage 2",
         {"search.stages.1.epochs": 3},
-        {"propose_trials": 2, "run_trials": 2, "collect_trials": 1, "plot_search": 1, **RETRAIN},
+        {"propose_trials": 2, **SEARCH},
     ),
     (
         "one more round of stage 2",
         {"search.stages.1.trials": 6},
-        {"propose_trials": 1, "run_trials": 1, "collect_trials": 1, "plot_search": 1, **RETRAIN},
+        {"propose_trials": 1, **SEARCH, "run_trials": 1},
     ),
     (
         "narrowing",
         {"search.stages.1.narrowing": {"margin": 0.5}},
-        {"narrow_space": 1, "propose_trials": 2, "run_trials": 2, "collect_trials": 1, "plot_search": 1, **RETRAIN},
+        {"narrow_space": 1, "propose_trials": 2, **SEARCH},
     ),
 ]
 
@@ -54,10 +55,10 @@ def test_configuration_change_reruns_what_depends_on_it(
 
 
 CODE_CHANGES = [
-    ("evaluation/intervals.py", EVALUATION),
+    ("evaluation/intervals.py", {"analyse_search": 1, "plot_search": 1, **EVALUATION}),
     (
         "search/narrowing.py",
-        {"narrow_space": 1, "propose_trials": 2, "run_trials": 2, "collect_trials": 1, "plot_search": 1, **RETRAIN},
+        {"narrow_space": 1, "propose_trials": 2, **SEARCH},
     ),
     ("evaluation/usage.py", {"export_model": 1}),
     ("dag.py", PICTURE),
