@@ -63,7 +63,6 @@ KNOWN_SPACES: dict[str, dict[str, dict[str, Any]]] = {
         "weight_decay": {"low": 1e-5, "high": 1e-1, "log": True},
         "warmup_ratio": {"low": 0.0, "high": 0.3},
         "batch_size": {"choices": [4, 8, 16, 32]},
-        "gradient_accumulation_steps": {"choices": [1, 2, 4]},
         "precision": {"choices": ["bf16", "fp16"]},
         "dropout": {"low": 0.0, "high": 0.5},
         "backbone_dropout": {"low": 0.0, "high": 0.3},

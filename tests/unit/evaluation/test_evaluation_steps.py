@@ -11,6 +11,7 @@ from evaluation_toys import DIGEST, evaluation
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.files import read_json, write_json, write_json_lines
 from evidence_hpo.step import run_step
+from evidence_hpo.steps.analyse_search import analyse_search
 from evidence_hpo.steps.plot_evaluation import plot_evaluation
 from evidence_hpo.steps.plot_search import plot_search
 from evidence_hpo.steps.report_evaluation import report_evaluation
@@ -84,6 +85,25 @@ def retrain_summary() -> dict[str, Any]:
     return {"study": "toy", "architectures": {"share": share}}
 
 
+def chosen() -> dict[str, Any]:
+    seeds = [{"seed_index": 0, "seed": 5, "state": "complete", "value": 0.5}]
+    score = {"search_value": 0.51, "mean": 0.5, "standard_deviation": None, "optimism": 0.01, "seeds": seeds}
+    return {
+        "study": "toy",
+        "architecture": "share",
+        "stage": "stage1",
+        "objective": "macro_f1",
+        "epochs": 1,
+        "early_stopping_patience": 3,
+        "runtime": RUNTIME,
+        "chosen_rank": 0,
+        "refit_epochs": 1,
+        "configuration": {"rank": 0, "origin": ORIGIN, "value": 0.51, "sampled": {}, "parameters": {}},
+        "configurations": [{"rank": 0, "origin": ORIGIN, **score}],
+        "notes": [],
+    }
+
+
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -101,7 +121,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "failures": [],
         "reruns": None,
         "duration_seconds": 3.0,
+        "timing": [{"round": 0, "shards": [[1.0, 1.0, 1.0]]}],
     }
+    write_json(tmp_path / "chosen.json", chosen())
     write_json(tmp_path / "space.json", space)
     write_json(tmp_path / "summary.json", summary)
     write_json_lines(tmp_path / "trials.jsonl", [trial(number) for number in range(3)])
@@ -128,22 +150,26 @@ def report(folder: str) -> None:
 def test_report_summary_and_figures_are_written_and_are_the_same_twice(files: Path) -> None:
     for folder in ("one", "two"):
         report(folder)
+        stage = {"trials": "trials.jsonl", "spaces": "space.json", "summaries": "summary.json", "lags": "0"}
+        analysis = f"{folder}/analysis.json"
+        command(analyse_search, **stage, chosen="chosen.json", trials_per_gpu="1", output=analysis)
         command(
             summarize_study,
             trials="trials.jsonl",
             summaries="summary.json",
-            spaces="space.json",
+            analyses=f"{folder}/analysis.json",
             evaluations="evaluation.json",
             retraining="retrain_summary.json",
             report="one/report.json",
             output=f"{folder}/study.json",
         )
-        figures = {name: f"{folder}/{name}.svg" for name in ("history", "importance", "curves", "slices")}
-        command(plot_search, trials="trials.jsonl", spaces="space.json", **figures)
+        names = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
+        figures = {name: f"{folder}/{name}.svg" for name in names}
+        command(plot_search, **stage, trials_per_gpu="1", **figures)
         figures = {name: f"{folder}/{name}.svg" for name in ("scores", "by_criterion", "confusion", "reliability")}
         command(plot_evaluation, evaluation="evaluation.json", **figures)
     one = {path.name: path.read_bytes() for path in (files / "one").iterdir()}
-    assert len(one) == 11
+    assert len(one) == 15
     assert one == {path.name: path.read_bytes() for path in (files / "two").iterdir()}
     assert read_json(files / "one/study.json")["architectures"]["share"]["best_trial_number"] == 2
     assert "## Verdicts" in (files / "one/report.md").read_text(encoding="utf-8")
