@@ -14,6 +14,7 @@ All values are scaled so that on full budget the optimum is 1 and the median of 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -99,7 +100,7 @@ def _valid(rows: Rows) -> Rows:
     return rows
 
 
-class Objective:
+class Objective(ABC):
     """An instance: call :meth:`run` for what a search sees, :meth:`regret` for the truth."""
 
     stream: ClassVar[int]
@@ -117,13 +118,13 @@ class Objective:
 
     diverging_share: ClassVar[float] = 0.0
 
+    @abstractmethod
     def draw(self) -> None:
         """Draw the instance's constants from ``self.rng``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def penalty(self, rows: Rows, shortness: float) -> Rows:
         """Return the distance from the best quality, [n]; ``shortness`` is 0 on full budget and nears 1 below."""
-        raise NotImplementedError
 
     def speed(self, rows: Rows) -> Rows:
         """Return the rate of learning for each epoch, [n]."""
