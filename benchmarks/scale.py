@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from evidence_hpo.config.known_spaces import KNOWN_SPACES
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Space
@@ -126,7 +127,7 @@ def proposing(count: int, sampler: str = "tpe") -> Callable[[Path], Cost]:
     """Return the measurement of one round that is proposed from 10,000 finished trials."""
 
     def measure(folder: Path) -> Cost:
-        space = Space.model_validate({name: preset()["spaces"]["two_stage"][name] for name in SEARCHED})
+        space = Space.model_validate({name: KNOWN_SPACES["two_stage"][name] for name in SEARCHED})
         stage = StageSettings(
             **{**LARGE, "trials": 10000 + count},
             first_round=10000,
