@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AUGMENTATION_SUMMARY",
+    "AUGMENTED",
+    "AUGMENTED_EXAMPLES",
+    "AUGMENTED_TEXTS",
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
@@ -23,6 +27,7 @@ __all__ = [
     "EXPORTED_MODEL",
     "FINAL_MODEL",
     "FINAL_RECORD",
+    "NLTK_DATA",
     "OPTUNA_STORAGE",
     "PROPOSALS",
     "REFIT_MODEL",
@@ -43,6 +48,7 @@ __all__ = [
     "STAGE_SUMMARY",
     "STUDY_SUMMARY",
     "TASKS",
+    "TEXTATTACK_ENVIRONMENT",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
     "TRIALS",
@@ -60,6 +66,14 @@ SPLITS = "results/splits/splits.json"
 SPLIT_POSTS = "results/splits/{split}/posts.parquet"
 SPLIT_ANNOTATIONS = "results/splits/{split}/annotations.parquet"
 EXAMPLES = "results/examples/{task}/{split}.parquet"
+
+# --- augmentation ----------------------------------------------------------------------------------------------
+AUGMENTED = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.parquet"
+AUGMENTATION_SUMMARY = "results/augmentation/summary.json"
+AUGMENTED_TEXTS = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/texts.arrow"
+AUGMENTED_EXAMPLES = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/examples.arrow"
+TEXTATTACK_ENVIRONMENT = "results/augmentation/textattack.json"
+NLTK_DATA = "results/augmentation/nltk_data"
 
 # --- tokens ----------------------------------------------------------------------------------------------------
 BACKBONE = "results/backbones/{backbone}"

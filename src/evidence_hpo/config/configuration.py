@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from evidence_hpo.config.augmentation import AugmentationSettings
 from evidence_hpo.config.backbones import BackboneSettings, ScratchBackbone
 from evidence_hpo.config.base import Section
 from evidence_hpo.config.data import DataSettings
@@ -25,6 +26,9 @@ class Configuration(Section):
 
     study: StudySettings = Field(StudySettings(), description="What is searched.")
     data: DataSettings = Field(DataSettings(), description="Corpus, splits and examples.")
+    augmentation: AugmentationSettings = Field(
+        AugmentationSettings(), description="Banks of augmented evidence sentences; made only if a run may use them."
+    )
     backbones: dict[str, BackboneSettings] = Field(description="Encoders by name: hub, folder or scratch.")
     training: TrainingSettings = Field(TrainingSettings(), description="What every run shares.")
     spaces: dict[str, Space] = Field(description="Search spaces by name.")

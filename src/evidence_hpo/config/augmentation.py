@@ -1,0 +1,88 @@
+"""Section `augmentation`: how banks of augmented evidence sentences are made; a trial's parameters choose from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import Field, field_validator
+
+from evidence_hpo.config.base import Section, suggestion
+
+__all__ = ["FAMILIES", "METHODS", "STRENGTH_LEVELS", "AugmentationSettings", "StrengthRange", "methods_of_mask"]
+
+FAMILIES = ("simple", "textattack")
+
+METHODS: dict[str, tuple[str, ...]] = {
+    "simple": (
+        "random_deletion",
+        "random_swap",
+        "aeda",
+        "character_noise",
+        "keyboard_typo",
+        "casing",
+        "contraction",
+    ),
+    "textattack": (
+        "wordnet",
+        "synonym_insertion",
+        "word_deletion",
+        "word_swap",
+        "char_swap",
+        "qwerty",
+    ),
+}
+"""Methods of each family. Position ``i`` is bit ``i`` of the family's mask, so the order never changes."""
+
+STRENGTH_LEVELS = 4
+"""Strengths of a method: level 0 is the low end of its range, the last level the high end, evenly spaced."""
+
+StrengthRange = tuple[float, float]
+
+
+def methods_of_mask(family: str, mask: int) -> tuple[str, ...]:
+    """Return the methods of ``family`` whose bits are set in ``mask``, in the order of the bits."""
+    return tuple(method for bit, method in enumerate(METHODS[family]) if mask >> bit & 1)
+
+
+def _all_methods() -> Iterable[str]:
+    return (method for methods in METHODS.values() for method in methods)
+
+
+class AugmentationSettings(Section):
+    """What the banks hold; changing it makes them anew."""
+
+    variants: int = Field(
+        4, ge=1, le=16, description="Variants that a bank holds of each sentence; a run may use up to as many."
+    )
+    parts: int = Field(
+        1, ge=1, le=256, description="Into how many jobs a bank is divided; changes no result. Large corpora: more."
+    )
+    max_words: int = Field(
+        60,
+        ge=1,
+        le=1000,
+        description="Longer evidence sentences are left as they are; TextAttack's cost rises steeply with length.",
+    )
+    strengths: dict[str, StrengthRange] = Field(
+        {},
+        description=(
+            "Range of a method's strength (share of the words or characters that are changed), as wordnet: [0.05, "
+            "0.30]; level 0 is its low end, level 3 its high end. Methods that are not named: [0.05, 0.30]."
+        ),
+    )
+
+    @field_validator("strengths")
+    @classmethod
+    def _known_and_ordered(cls, value: dict[str, StrengthRange]) -> dict[str, StrengthRange]:
+        known = list(_all_methods())
+        for method, (low, high) in value.items():
+            if method not in known:
+                raise ValueError(f"{method}: no such augmentation method{suggestion(method, known)}")
+            if not 0.0 < low < high <= 1.0:
+                raise ValueError(f"{method}: [{low:g}, {high:g}] is no range within 0 to 1 with its low end first")
+        return value
+
+    def strength(self, method: str, level: int) -> float:
+        """Return the strength of a method at a level from 0 to ``STRENGTH_LEVELS - 1``."""
+        low, high = self.strengths.get(method, (0.05, 0.30))
+        return round(low + (high - low) * level / (STRENGTH_LEVELS - 1), 6)
