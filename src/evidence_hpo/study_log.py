@@ -1,7 +1,7 @@
 """The log of a whole study, ``results/logs/study.jsonl``: a JSON line for each event of a job and each finished trial.
 
-Snakemake's logger plugin (`snakemake_logger_plugin_evidence_hpo`) tells it of the jobs; trials are read from the logs of
-the jobs that run them, wherever these run. It copies names, states and numbers, never a message.
+Snakemake's logger plugin (`snakemake_logger_plugin_evidence_hpo`) tells it of the jobs; trials are read from the logs
+of the jobs that run them, wherever these run. It copies names, states and numbers, never a message.
 """
 
 from __future__ import annotations

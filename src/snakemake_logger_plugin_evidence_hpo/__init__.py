@@ -1,4 +1,4 @@
-"""Snakemake's logger plugin `evidence-hpo`: tells the study's log of the jobs. Snakemake finds it by its module's name."""
+"""Snakemake's logger plugin `evidence-hpo`: tells the study's log of the jobs. It is found by its module's name."""
 
 from __future__ import annotations
 

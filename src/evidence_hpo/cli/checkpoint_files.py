@@ -1,4 +1,4 @@
-"""The checkpoints on the disk: resume points of runs under way, weights of finished ones, and what they say of themselves."""
+"""The checkpoints on the disk: resume points of runs under way, weights of finished ones, and what they record."""
 
 from __future__ import annotations
 
@@ -132,11 +132,10 @@ def _finished(folder: Path, settings: CheckpointSettings) -> Iterable[Checkpoint
         yield CheckpointFile(files[1], files, epoch, step, score, bool(weights["best"]), latest, kept, metrics)
     model = folder / "model" / WEIGHTS
     if model.is_file():
-        epoch = record.get("best_epoch")
+        at = record.get("best_epoch")
         step = next((one["step"] for _, one in described if one["best"]), None)
-        metrics = _metrics_at(evaluations, epoch)
-        value = record.get("value")
-        yield CheckpointFile(model, (model,), epoch, step, value, True, epoch == last, True, metrics)
+        metrics, value = _metrics_at(evaluations, at), record.get("value")
+        yield CheckpointFile(model, (model,), at, step, value, True, at == last, True, metrics)
 
 
 def _record(folder: Path) -> Mapping[str, Any]:

@@ -16,10 +16,11 @@ from filelock import FileLock, Timeout
 from evidence_hpo.cli.budget import seconds_of
 from evidence_hpo.cli.checkpoint_files import checkpoints_in, run_folders
 from evidence_hpo.cli.list_checkpoints import checkpoint_settings, study_of_run
+from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.cli.removable import Finding, StudyFiles, findings, freed_bytes
-from evidence_hpo.cli.studies import is_live, read_study, study_folder
+from evidence_hpo.cli.studies import read_study, study_folder
 from evidence_hpo.cli.tables import show_json
-from evidence_hpo.errors import ConfigurationError, DataError, EvidenceHpoError
+from evidence_hpo.errors import ConfigurationError, DataError, EvidenceHpoError, StorageError
 
 __all__ = ["Cleaned", "clean", "cleanup"]
 
@@ -84,12 +85,14 @@ def cleanup(
         raise ConfigurationError("--study-dir and --trial-dir: give one of them")
     seconds = None if older_than is None else seconds_of(older_than, "--older-than")
     root = _root(study_dir or Path(), trial_dir)
-    if not dry_run and is_live(root):
-        raise _CleanupError(f"{root}: a run is under way there; wait for it, stop it, or look with --dry-run")
     try:
         complete = read_study(root).status == "completed"
+        if not dry_run:
+            claim_folder(root)  # no run may begin meanwhile
         study = StudyFiles(root, checkpoint_settings(root), complete)
         found = [one for one in findings(study, aggressive=aggressive, within=trial_dir) if _counts(one, orphaned_only)]
+    except StorageError as error:
+        raise _CleanupError(f"{error}; or look with --dry-run") from error
     except DataError as error:
         raise _CleanupError(f"nothing is removed, as it is not known what is needed: {error}") from error
     old = [one for one in found if seconds is None or time.time() - _newest(one) > seconds]

@@ -45,6 +45,7 @@ class Launch:
         cores: Number of cores, or ``all``.
         seconds: Time budget; None: none.
         plain: Lines instead of the display, even on a terminal.
+        last_stage: The stage with which the targets end; None: they need all, and the retraining.
     """
 
     folder: Path
@@ -54,6 +55,7 @@ class Launch:
     cores: str = "all"
     seconds: float | None = None
     plain: bool = False
+    last_stage: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,8 @@ def launch(wanted: Launch) -> int:
     if not preview:
         command += ["--logger", "evidence-hpo"]
         if sys.stderr.isatty() and not wanted.plain:
-            view = ProgressView(StudyProgress(wanted.configuration, wanted.folder), log, offset)
+            progress = StudyProgress(wanted.configuration, wanted.folder, wanted.last_stage)
+            view = ProgressView(progress, log, offset)
     ended = run_command(command, wanted.folder, wanted.seconds, view)
     if preview:
         return ended.code
@@ -147,7 +150,7 @@ def _signals_passed_on(process: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
 
 def _shown(process: subprocess.Popen[bytes], view: ProgressView) -> int:
-    """Show the progress until the command ends; of its own lines warnings and errors alone, and the last if it fails."""
+    """Show the progress until the command ends; of its own lines warnings and errors, and the last ones if it fails."""
     assert process.stdout is not None
     last: deque[str] = deque(maxlen=_KEPT_LINES)
     with view:

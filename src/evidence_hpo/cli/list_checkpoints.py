@@ -50,8 +50,8 @@ def list_checkpoints(
 ) -> None:
     """List checkpoints: of the runs under way their resume points, of retrained models the weights that are kept.
 
-    "Val F1" is the objective on the validation split, macro-F1 or character F1 unless configured otherwise. "Retained" is
-    whether the retention policy (training.checkpoints) of the study keeps it; `cleanup` removes what it does not.
+    "Val F1" is the objective on the validation split, macro-F1 or character F1 unless configured otherwise. "Retained"
+    is whether the study's retention policy (training.checkpoints) keeps it; `cleanup` removes what it does not.
 
     Example: evidence-hpo list-checkpoints --trial-dir results/criteria/retrain/final/seed_0 --show-metrics
     """

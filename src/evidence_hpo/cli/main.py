@@ -11,12 +11,16 @@ import typer
 
 from evidence_hpo.cli.budget import seconds_of
 from evidence_hpo.cli.cleanup import cleanup
+from evidence_hpo.cli.doctor import doctor
+from evidence_hpo.cli.evaluate_study import evaluate_study
 from evidence_hpo.cli.export_best import export_best
 from evidence_hpo.cli.launch import Launch, launch
 from evidence_hpo.cli.list_checkpoints import list_checkpoints
 from evidence_hpo.cli.list_studies import list_studies
 from evidence_hpo.cli.plan import plan
 from evidence_hpo.cli.show_best import show_best
+from evidence_hpo.cli.summarize_study import summarize_study
+from evidence_hpo.cli.tune import tune
 from evidence_hpo.cli.workflow import (
     Overlays,
     Overrides,
@@ -30,12 +34,16 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
+app.command()(tune)
 app.command()(plan)
 app.command()(show_best)
 app.command()(export_best)
+app.command()(evaluate_study)
+app.command()(summarize_study)
 app.command()(list_studies)
 app.command()(list_checkpoints)
 app.command()(cleanup)
+app.command()(doctor)
 
 REPORT = Path("results/report.html")
 

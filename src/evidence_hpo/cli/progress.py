@@ -63,9 +63,10 @@ class StudyProgress:
     Args:
         configuration: What is run.
         folder: Folder of the study, whose finished trials count from the start.
+        last_stage: The stage with which the run ends; None: it goes on to the retrained models.
     """
 
-    def __init__(self, configuration: Configuration, folder: Path) -> None:
+    def __init__(self, configuration: Configuration, folder: Path, last_stage: str | None = None) -> None:
         study, retrain = StudyGraph(configuration), configuration.retrain
         self.stages: dict[tuple[str, str], StageProgress] = {}
         self.jobs = (0, 0)
@@ -76,6 +77,10 @@ class StudyProgress:
             stages = study.stages_of(architecture)
             for name, stage in stages.items():
                 self.stages[architecture, name] = StageProgress(stage.trials, stage.epochs * stage.data_fraction)
+                if name == last_stage:
+                    break
+            if last_stage is not None:
+                continue
             models = retrain.top_k * retrain.seeds + retrain.final_seeds + retrain.refit_seeds
             epochs = retrain.epochs or stages[study.last_stage(architecture)].epochs
             self.stages[architecture, RETRAINING] = StageProgress(models, epochs)
@@ -148,9 +153,9 @@ class ProgressView:
         self.progress = progress
         self._log, self._offset = log, offset
         self._console = console or Console(stderr=True)
-        self._live = Live(get_renderable=self.render, console=self._console, refresh_per_second=_RENEWALS_PER_SECOND)
         self._lock = threading.Lock()
         self._begun = time.monotonic()
+        self._live = Live(get_renderable=self.render, console=self._console, refresh_per_second=_RENEWALS_PER_SECOND)
 
     def __enter__(self) -> ProgressView:
         self._live.start()

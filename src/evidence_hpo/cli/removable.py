@@ -56,9 +56,9 @@ def findings(study: StudyFiles, *, aggressive: bool, within: Path | None = None)
     """Yield what may be removed.
 
     Always: what killed writers left; resume points of finished runs; resume points and weights beyond the retention
-    policy; and in a complete study the runs in the trial cache that no record names. Aggressive: of unfinished runs all
-    but the newest resume point, of retrained models all weights but the best, and in a complete study the cached weights,
-    which the retrained models hold too. Nothing that a summary, a report or a record refers to is among it.
+    policy; and in a complete study the runs in the trial cache that no record names. Aggressive: of unfinished runs
+    all but the newest resume point, of retrained models all weights but the best, and in a complete study the cached
+    weights, which the retrained models hold too. Nothing that a summary, a report or a record refers to is among it.
 
     Args:
         study: The study.

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -184,4 +183,3 @@ def _created(folder: Path) -> str | None:
         except (DataError, KeyError, TypeError):
             continue
     return min(times, default=None)
-
