@@ -77,8 +77,8 @@ def evaluate_study(
 ) -> None:
     """Evaluate the best model of a finished search on the test split, and write the report.
 
-    Retrains the best configurations where that is not done, searches never. Exit codes: 0 success, 1 evaluation failed, 2
-    study not found or not finished, 3 checkpoint not found, 4 test data cannot be loaded.
+    Retrains the best configurations where that is not done, searches never. Exit codes: 0 success, 1 evaluation
+    failed, 2 study not found or not finished, 3 checkpoint not found, 4 test data cannot be loaded.
 
     Example: evidence-hpo evaluate-study --study-dir . --output-path report.json
     """
@@ -139,7 +139,7 @@ def _check_test_data(folder: Path, configuration: Configuration) -> None:
 
 
 def _code(code: int, events: list[dict[str, Any]]) -> int:
-    """Return this command's exit code for a failed run: test data that a job could not read, or the evaluation itself."""
+    """Return this command's exit code for a failed run: of test data that cannot be read, or of the evaluation."""
     failed = [event for event in events if event["event"] == "job_failed"]
     if any(event.get("error") == "DataError" and event["rule"] == "evaluate" for event in failed):
         return _TestDataError.exit_code

@@ -1,4 +1,4 @@
-"""What `doctor` looks at on the machine: each probe is a small function of facts, so that it can be shown any machine."""
+"""What `doctor` looks at on the machine: each probe is a small function of facts, which may be of any machine."""
 
 from __future__ import annotations
 
@@ -71,16 +71,14 @@ def pinned_versions(constraints: Path) -> dict[str, str]:
 def probe_packages(
     names: Iterable[str], pinned: Mapping[str, str], version_of: Callable[[str], str] = importlib.metadata.version
 ) -> list[Probe]:
-    """Return a probe of each package that is missing or of another version than the pinned one, and one of all others."""
+    """Return a probe of each package that is missing or not of the pinned version, and one of all others."""
     probes, fine = [], []
     for name in names:
         wanted = pinned.get(name)
         try:
             version = version_of(name)
         except importlib.metadata.PackageNotFoundError:
-            remedy = (
-                f"pip install --constraint constraints.txt '{name}{'==' + wanted if wanted else ''}', or make install"
-            )
+            remedy = f"make install, or pip install --constraint constraints.txt {name}"
             probes.append(Probe(f"package {name}", State.missing, "not installed", remedy))
             continue
         if wanted is None or version.split("+")[0] == wanted.split("+")[0]:

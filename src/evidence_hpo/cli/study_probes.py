@@ -115,7 +115,7 @@ def probe_backbone(
 
 
 def possible_values(configuration: Configuration, name: str) -> set[Any]:
-    """Return the values that a parameter may have in a run of the study: those of its searched spaces, or the fixed one."""
+    """Return the values that a parameter may have in a run of the study: of its searched spaces, or the fixed one."""
     study = StudyGraph(configuration)
     fixed = getattr(configuration.training.parameters, name, None)
     found: set[Any] = set()

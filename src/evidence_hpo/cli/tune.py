@@ -117,10 +117,10 @@ def tune(
 ) -> None:
     """Search, retrain and evaluate by a preset; the same command continues it after any interruption.
 
-    The options are names for settings; what has none is set with --configfile and --override, as in `run`. The exit code
-    is 0 if all trials are complete or pruned, 1 if some failed, else that of the error.
+    The options are names for settings; what has none is set with --configfile and --override, as in `run`. The exit
+    code is 0 if all trials are complete or pruned, 1 if some failed, else that of the error.
 
-    Example: evidence-hpo tune --preset two_stage_long --trials stage_a=40 --trials stage_b=20 --jobs 4 --time-budget 12h
+    Example: evidence-hpo tune --preset two_stage_long --trials stage_a=40 --trials stage_b=20 --time-budget 12h
     """
     asked = Tuning(
         study_name=study_name,
@@ -197,14 +197,15 @@ def _impatient_profile(folder: Path) -> Path:
 
 def _verdict(study: Study, code: int) -> dict[str, Any]:
     """Return what came of the search, and the exit code: 1 if all jobs went well but some trials failed."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    failed = 0
     for one in study.stages:
         states = Counter(trial["state"] for trial in one.trials)
         best = max((trial["value"] for trial in one.trials if trial["state"] == "complete"), default=None)
         counts = {state: states[state] for state in ("complete", "pruned", "failed")}
         where = {"architecture": one.architecture, "stage": one.stage}
+        failed += states["failed"]
         rows.append({**where, "trials": f"{len(one.trials)}/{one.proposed}", **counts, "best": best})
-    failed = sum(row["failed"] for row in rows)
     return {
         "study": study.name,
         "study_dir": str(study.folder),
