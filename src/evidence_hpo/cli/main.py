@@ -14,6 +14,7 @@ from evidence_hpo.cli.cleanup import cleanup
 from evidence_hpo.cli.doctor import doctor
 from evidence_hpo.cli.evaluate_study import evaluate_study
 from evidence_hpo.cli.export_best import export_best
+from evidence_hpo.cli.export_groundtruth import export_groundtruth
 from evidence_hpo.cli.launch import Launch, launch
 from evidence_hpo.cli.list_checkpoints import list_checkpoints
 from evidence_hpo.cli.list_studies import list_studies
@@ -38,6 +39,7 @@ app.command()(tune)
 app.command()(plan)
 app.command()(show_best)
 app.command()(export_best)
+app.command()(export_groundtruth)
 app.command()(evaluate_study)
 app.command()(summarize_study)
 app.command()(list_studies)

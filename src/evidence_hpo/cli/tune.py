@@ -123,7 +123,7 @@ def tune(
     Example: evidence-hpo tune --preset two_stage_long --trials stage_a=40 --trials stage_b=20 --time-budget 12h
     """
     asked = Tuning(
-        study_name=study_name,
+        study_name=study_name and study_name.replace("-", "_"),
         architectures=tuple(name for text in architectures or () for name in text.split(",") if name),
         model=model,
         trials=numbers_of(_of_stage(trials, stage), "--trials"),
