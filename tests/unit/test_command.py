@@ -14,7 +14,6 @@ from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.cli.main import app
 from evidence_hpo.errors import StorageError
 
-
 NAMES = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 

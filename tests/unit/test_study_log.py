@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
-from snakemake_logger_plugin_evidence_hpo import LogHandler
 
 from evidence_hpo.study_log import StudyLog, append_event, read_events
+from snakemake_logger_plugin_evidence_hpo import LogHandler
 
 
 def step_event(log: Path, event: str, **fields: Any) -> None:

@@ -153,7 +153,7 @@ def _shown(process: subprocess.Popen[bytes], view: ProgressView) -> int:
     """Show the progress until the command ends; of its own lines warnings and errors, and the last ones if it fails."""
     assert process.stdout is not None
     last: deque[str] = deque(maxlen=_KEPT_LINES)
-    with view:
+    with view, process.stdout:
         for raw in process.stdout:
             line = raw.decode("utf-8", errors="replace").rstrip("\n")
             last.append(line)

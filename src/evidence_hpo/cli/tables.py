@@ -13,7 +13,7 @@ import typer
 
 __all__ = ["OutputFormat", "show_json", "show_rows"]
 
-_WIDTH_WITHOUT_TERMINAL = 160
+_WIDEST = 10_000
 _LARGE = 100.0
 """From here on a number is shown with one decimal instead of four."""
 
@@ -56,9 +56,10 @@ def _print_table(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -
     table = Table(*titles.values(), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(_human(row[key]) for key in titles))
-    # Not on a terminal, nothing is cut: a long path or message takes the room that it needs.
-    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH_WITHOUT_TERMINAL, soft_wrap=True)
-    console.print(table, highlight=False)
+    # Not on a terminal nothing is cut: a long path takes the room that it needs.
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDEST)
+    width = console.width if sys.stdout.isatty() else max(1, console.measure(table).maximum)
+    console.print(table, highlight=False, width=width)
 
 
 def _machine(value: Any) -> Any:
