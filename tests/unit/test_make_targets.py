@@ -13,18 +13,7 @@ from evidence_hpo.cli.workflow import workflow_folder
 GUIDES = {
     "first": ["hpo-best", "retrain-best"],
     "second": ["doctor", "lint", "format", "test", "stage1", "stage2", "hpo-report"],
-    "third": [
-        "train",
-        "hpo",
-        "resume",
-        "evaluate",
-        "clean-artifacts",
-        "list-studies",
-        "test",
-        "lint",
-        "format",
-        "help",
-    ],
+    "third": ["train", "hpo", "resume", "evaluate", "clean-artifacts", "list-studies", "help"],
     "fifth": [
         *("hpo-s0", "hpo-s1", "hpo-s2", "refit", "full-hpo", "full-hpo-all", "maximal-hpo-all", "groundtruth"),
         *(f"tune-{name}-max" for name in ("criteria", "evidence", "share", "joint")),

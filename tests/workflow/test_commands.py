@@ -28,7 +28,7 @@ def call(study: Study, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def copied(finished: Study, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """Return a copy of the finished study, continued by `run`: there is nothing to do, and its settings are recorded."""
+    """Return a copy of the finished study, continued by `run`: nothing to do, but its settings are recorded."""
     folder = tmp_path_factory.mktemp("copied") / "study"
     subprocess.run(["cp", "--archive", str(finished.folder), str(folder)], check=True)  # keeps times and hard links
     study = Study(finished.repository, folder, TINY)

@@ -32,6 +32,9 @@ _GIGABYTE = 1e9
 _JOB_BYTES = 6e9
 """Memory that a training job asks for (rules/search.smk)."""
 
+_SHOWN = {"mlflow", "optuna", "snakemake", "torch", "transformers"}
+"""Packages whose versions are shown even if all is well."""
+
 _SECONDS = 15.0
 """After which a program that does not answer counts as out of reach."""
 
@@ -86,7 +89,9 @@ def probe_packages(
         else:
             remedy = "the same numbers are promised with the pinned versions only: make install"
             probes.append(Probe(f"package {name}", State.note, f"{version}, pinned is {wanted}", remedy))
-    return [Probe("packages", State.ok, ", ".join(fine)), *probes] if fine else probes
+    shown = [text for text in fine if text.split()[0] in _SHOWN]
+    others = f" and {len(fine) - len(shown)} more" if len(fine) > len(shown) else ""
+    return [Probe("packages", State.ok, ", ".join(shown) + others), *probes] if fine else probes
 
 
 def probe_cpu(facts: Mapping[str, Any], cores: int | None) -> Probe:

@@ -117,8 +117,12 @@ def is_live(folder: Path) -> bool:
     return False
 
 
-def read_study(folder: Path) -> Study:
+def read_study(folder: Path, *, own: bool = False) -> Study:
     """Read what there is of a study.
+
+    Args:
+        folder: Its folder.
+        own: Whether this process itself holds the folder, so that no other runs there.
 
     Raises:
         DataError: A file breaks its schema.
@@ -136,7 +140,8 @@ def read_study(folder: Path) -> Study:
     summary_path = folder / paths.STUDY_SUMMARY
     summary = read_artefact(summary_path, "study_summary") if summary_path.is_file() else {}
     name = summary.get("study_name") or _name(folder, stages)
-    status = _status(folder, stages)
+    live = not own and is_live(folder)
+    status = "in_progress" if live else _status(folder, stages)
     return Study(folder, name, summary.get("study_id"), stages, best, status, _created(folder))
 
 
@@ -152,8 +157,6 @@ def _name(folder: Path, stages: tuple[StageResults, ...]) -> str | None:
 
 
 def _status(folder: Path, stages: tuple[StageResults, ...]) -> str:
-    if is_live(folder):
-        return "in_progress"
     events, _ = read_events(folder / paths.STUDY_LOG)
     runs = [event for event in events if event.get("event") in ("run_started", "run_finished")]
     last = runs[-1] if runs else {}

@@ -145,7 +145,7 @@ def tune(
         options += ["--workflow-profile", str(_impatient_profile(folder))]
     available = cores or ("all" if jobs is None else str(jobs * configuration.training.runtime.threads))
     code = launch(Launch(folder, configuration, targets, options, available, seconds, plain, stage))
-    verdict = _verdict(read_study(folder), code)
+    verdict = _verdict(read_study(folder, own=True), code)
     _show(verdict, as_json=as_json)
     raise typer.Exit(verdict["exit_code"])
 
