@@ -32,6 +32,7 @@ __all__ = [
     "PROPOSALS",
     "REFIT_MODEL",
     "REFIT_RECORD",
+    "RESOLVED_CONFIGURATION",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
@@ -56,6 +57,8 @@ __all__ = [
 ]
 
 TASKS = ("criteria", "evidence")
+
+RESOLVED_CONFIGURATION = "results/configuration.yaml"
 
 # --- data ------------------------------------------------------------------------------------------------------
 CORPUS_POSTS = "results/corpus/posts.parquet"

@@ -85,8 +85,14 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     }
     assert logs == kept
     one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
-    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "finished_at"}
+    keys = {"step", "arguments", "files", "code", "configuration", "versions", "git", "hardware", "finished_at"}
+    assert set(one) == keys
     assert one["versions"]["torch"].startswith("2.13.0")
+    assert one["files"]["results/criteria/evaluation/evaluation.json"] == digest_file(
+        results / "criteria/evaluation/evaluation.json"
+    )
+    resolved = (results / "configuration.yaml").read_text(encoding="utf-8")
+    assert f"# Digest: {one['configuration']}\n" in resolved
 
 
 def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:
