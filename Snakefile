@@ -16,6 +16,7 @@ include: "rules/search.smk"
 include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
+include: "rules/train.smk"
 
 
 rule all:

@@ -37,6 +37,11 @@ __all__ = [
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "RUN_CONFIGURATION",
+    "RUN_CONFUSION",
+    "RUN_MODEL",
+    "RUN_RECORD",
+    "RUN_REPORT",
     "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
@@ -109,6 +114,13 @@ EVALUATION_REPORT = "results/evaluation_report.json"
 EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
+
+# --- one run outside the search --------------------------------------------------------------------------------
+RUN_RECORD = "results/runs/{run}/record.json"
+RUN_MODEL = "results/runs/{run}/model"
+RUN_CONFIGURATION = "results/runs/{run}/config/config.yaml"
+RUN_REPORT = "results/runs/{run}/classification_report.json"
+RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
 
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"

@@ -12,9 +12,10 @@ from evidence_hpo.config.resolved import configuration_digest
 from evidence_hpo.steps.write_configuration import write_configuration
 
 OVERLAYS = [None, *sorted((ROOT / "presets").rglob("*.yaml"))]
+NAMES = ["tiny" if path is None else f"{path.parent.name}/{path.stem}" for path in OVERLAYS]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: "tiny" if path is None else f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("overlay", OVERLAYS, ids=NAMES)
 def test_the_written_file_gives_the_same_configuration(overlay: Path | None, tmp_path: Path) -> None:
     default = read_yaml(ROOT / "workflow_config.yaml")
     raw = merge(default, TINY if overlay is None else read_yaml(overlay))
