@@ -14,6 +14,7 @@ from evidence_hpo.cli.budget import run_within, seconds_of
 from evidence_hpo.cli.export_best import export_best
 from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.cli.plan import plan
+from evidence_hpo.cli.reproduce import reproduce
 from evidence_hpo.cli.show_best import show_best
 from evidence_hpo.cli.train import train
 from evidence_hpo.cli.workflow import (
@@ -33,6 +34,7 @@ app.command()(plan)
 app.command()(show_best)
 app.command()(export_best)
 app.command()(train)
+app.command()(reproduce)
 
 REPORT = Path("results/report.html")
 
