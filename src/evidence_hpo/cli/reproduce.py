@@ -69,11 +69,14 @@ def reproduce(
     # As in a job of the workflow: threads are a setting of the run.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from evidence_hpo.reproduction.recorded import find_record, read_recorded_run
+    from evidence_hpo.reproduction.recorded import find_record, read_recorded_run, run_name
     from evidence_hpo.reproduction.tracked import DEFAULT_URI, record_of_tracked_run
+    from evidence_hpo.reproduction.verdict import result_path
 
     path = find_record(run_id, lambda given: record_of_tracked_run(given, tracking_uri or DEFAULT_URI, experiment))
     with storage_errors():
+        # A refusal must not leave the verdict of an earlier reproduction behind.
+        result_path(run_name(path), mode).unlink(missing_ok=True)
         result = _reproduced(read_recorded_run(path), run_id, mode, tolerance, as_json)
     if as_json:
         import json
@@ -92,8 +95,6 @@ def _reproduced(run: RecordedRun, run_id: str, mode: Mode, tolerance: float, qui
     from evidence_hpo.reproduction.verdict import compare, result_document, result_path
     from evidence_hpo.schemas import write_artefact
 
-    output = result_path(run, mode)
-    output.unlink(missing_ok=True)  # a refusal must not leave the verdict of an earlier reproduction behind
     train = mode is Mode.train
     splits = dict.fromkeys([*(("train", "validation") if train else ()), *splits_of(run)])
     found = differences(run, list(splits), versions_here(run), train=train)
@@ -105,14 +106,14 @@ def _reproduced(run: RecordedRun, run_id: str, mode: Mode, tolerance: float, qui
         raise DataError(f"{run.path}: no scores of these weights are recorded yet; run the evaluation first")
     weights = None
     if train:
-        with open_log(Path("results/logs/reproduce") / f"{run.name.lstrip('/')}.log"), retrained(run) as finished:
+        with open_log(Path("results/logs/reproduce") / f"{run.name}.log"), retrained(run) as finished:
             assert finished.model is not None
             weights, replayed = finished.model_sha256, replayed_scores(run, finished.model)
     else:
         replayed = replayed_scores(run, run.model)
     rows = compare(recorded, replayed, tolerance)
     result = result_document(run, run_id, mode, tolerance, rows, found, weights)
-    write_artefact(output, "reproduction", result)
+    write_artefact(result_path(run.name, mode), "reproduction", result)
     return result
 
 

@@ -14,7 +14,7 @@ from evidence_hpo.paths import TASKS
 from evidence_hpo.provenance import read_origin
 from evidence_hpo.schemas import read_artefact
 
-__all__ = ["CacheFiles", "RecordedRun", "find_record", "read_recorded_run"]
+__all__ = ["CacheFiles", "RecordedRun", "find_record", "read_recorded_run", "run_name"]
 
 _RESULTS = Path("results")
 
@@ -106,11 +106,11 @@ def _known() -> str:
     found = sorted([*_RESULTS.glob("*/retrain/**/record.json"), *_RESULTS.glob("runs/*/record.json")])
     if not found:
         return "there are no records in results/"
-    names = [_name(path) for path in found]
+    names = [run_name(path) for path in found]
     return f"known: {', '.join(names[:20])}" + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
-def _name(path: Path) -> str:
+def run_name(path: Path) -> str:
     """Return a record's short name: criteria/final/seed_0, criteria/rank_0/seed_1, runs/mine."""
     parts = list(path.parent.parts)
     if "results" in parts:
@@ -137,7 +137,7 @@ def read_recorded_run(path: Path) -> RecordedRun:
                 f"model changed: {path.parent / 'model' / 'run.json'}: its {key} is not that of {path}; the folder "
                 "holds another run"
             )
-    return RecordedRun(_name(path), path, record, read_origin(path), run, _evaluation(record))
+    return RecordedRun(run_name(path), path, record, read_origin(path), run, _evaluation(record))
 
 
 def _evaluation(record: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from evidence_hpo.reproduction.recorded import RecordedRun
 
 __all__ = ["Comparison", "compare", "result_document", "result_path"]
 
-RESULT = "results/reproduce/{run}/{mode}.json"
+_RESULT = "results/reproduce/{run}/{mode}.json"
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def compare(recorded: Mapping[str, float], replayed: Mapping[str, float], tolera
     return rows
 
 
-def result_path(run: RecordedRun, mode: str) -> Path:
-    """Return where the result of a reproduction is written."""
-    return Path(RESULT.format(run=run.name.lstrip("/"), mode=mode))
+def result_path(run: str, mode: str) -> Path:
+    """Return where the result of the reproduction of a run is written."""
+    return Path(_RESULT.format(run=run, mode=mode))
 
 
 def result_document(
@@ -70,7 +70,12 @@ def result_document(
     """
     recorded = run.record["checkpoint"]["sha256"]
     changed = sorted({one.kind for one in found if one.kind not in ("commit", "model")})
-    same = {"recorded": recorded, "retrained": weights, "identical": weights == recorded, "expected": not changed and bool(run.origin)}
+    same = {
+        "recorded": recorded,
+        "retrained": weights,
+        "identical": weights == recorded,
+        "expected": not changed and bool(run.origin),
+    }
     passed = all(row.within for row in rows) and (bool(rows) or weights == recorded)
     status = "passed" if passed else "failed"
     names = {"original_run_id": run_id, "mode": mode}

@@ -19,7 +19,7 @@ from evidence_hpo.training.checkpoints import Checkpoints
 from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
 from evidence_hpo.training.loop import Training, Unstopped
 from evidence_hpo.training.precision import choose_compute
-from evidence_hpo.training.run import RunInputs, RunSpec, make_training
+from evidence_hpo.training.run import RunInputs, RunSpec, make_training, of_architecture
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
 from evidence_hpo.training.tally import TrainingTally
 
@@ -34,7 +34,7 @@ def rehearse(spec: RunSpec, inputs: RunInputs, report: Callable[[str], None]) ->
 
     Args:
         spec: The run, no refit.
-        inputs: Backbone and the token caches of the architecture's tasks.
+        inputs: Backbone and token caches.
         report: Receives the notes on the device.
 
     Returns:
@@ -48,6 +48,7 @@ def rehearse(spec: RunSpec, inputs: RunInputs, report: Callable[[str], None]) ->
         TrainingError: The loss or a prediction is not finite.
     """
     make_deterministic(spec.runtime.threads)
+    inputs = of_architecture(inputs, spec.architecture)
     compute = choose_compute(spec.runtime, spec.parameters["precision"])
     for note in compute.notes:
         report(note)

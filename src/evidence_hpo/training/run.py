@@ -26,7 +26,7 @@ from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
 from evidence_hpo.training.spec import ENDS, Rung, RunInputs, RunResult, RunSpec
 
-__all__ = ["RunInputs", "RunResult", "RunSpec", "Rung", "make_training", "run"]
+__all__ = ["RunInputs", "RunResult", "RunSpec", "Rung", "make_training", "of_architecture", "run"]
 
 Caches = dict[str, TokenCache]
 
@@ -76,7 +76,7 @@ def run(
     started = time.monotonic()
     make_deterministic(spec.runtime.threads)
     compute = choose_compute(spec.runtime, spec.parameters["precision"])
-    inputs = _of_architecture(inputs, spec.architecture)
+    inputs = of_architecture(inputs, spec.architecture)
     key = _key(spec, inputs, compute, keep_best=model is not None, extensible=extensible)
     kept = Checkpoints(work, key, checkpoints or CheckpointSettings(), report)
     make = partial(
@@ -222,7 +222,7 @@ def _fresh_progress(compute: Compute, splits: int) -> Progress:
     return Progress(splits=splits, notes=notes)
 
 
-def _of_architecture(inputs: RunInputs, architecture: str) -> RunInputs:
+def of_architecture(inputs: RunInputs, architecture: str) -> RunInputs:
     """Return the inputs without the caches of tasks that the architecture does not have."""
     tasks = ARCHITECTURE_TASKS[architecture]
     train, validation = ({task: caches[task] for task in tasks} for caches in (inputs.train, inputs.validation))
