@@ -18,7 +18,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", ["run", "report", "check", "plan", "show-best", "export-best"])
+@pytest.mark.parametrize("name", ["run", "report", "check", "plan", "show-best", "export-best", "train", "reproduce"])
 def test_help_shows_an_example(name: str, tmp_path: Path) -> None:
     shown = command(name, "--help", folder=tmp_path)
     assert shown.returncode == 0
