@@ -101,6 +101,6 @@ def study_of_run(folder: Path) -> Path:
 
 def checkpoint_settings(study: Path) -> CheckpointSettings:
     """Return the retention policy of a study; the default one where no configuration is recorded."""
-    if (study / paths.CONFIGURATION).is_file():
+    if (study / paths.RESOLVED_CONFIGURATION).is_file():
         return recorded_configuration(study).training.checkpoints
     return CheckpointSettings()
