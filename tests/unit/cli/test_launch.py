@@ -88,7 +88,7 @@ def test_the_gravest_error_of_a_failed_job_decides(code: int, errors: list[str |
 
 @pytest.fixture
 def snakemake(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Let a script take Snakemake's place: it fails a job for want of room, as the plugin would log it; it writes down its arguments."""
+    """Let a script take Snakemake's place: it fails a job, as the plugin would log it, and writes its arguments."""
     started: list[list[str]] = []
     script = (
         "import pathlib, sys; from evidence_hpo.study_log import append_event;"
@@ -135,7 +135,7 @@ def test_a_recorded_configuration_gives_the_same_settings_however_overlays_were_
 
 
 def test_without_a_recorded_configuration_the_line_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="name its --configfile"):
+    with pytest.raises(DataError, match="name the study's --configfile"):
         recorded_configuration(tmp_path)
 
 
