@@ -27,3 +27,4 @@ rule all:
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),
+        paths.OVERVIEW,

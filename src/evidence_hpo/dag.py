@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from evidence_hpo.files import atomic_path
+from evidence_hpo.files import write_text
+from evidence_hpo.svg_theme import themed
 
 __all__ = ["Job", "by_rule", "by_stage", "draw_graph", "fold_graph", "read_job_graph"]
 
@@ -160,8 +162,10 @@ def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
     axes.set_ylim(min(rows) - 0.5, max(rows) + 0.5)
     axes.axis("off")
     figure.text(0.5, 1.0 - 0.25 / (0.85 * height + 0.6), title, ha="center", va="center", fontsize=10, color="#1f2933")
-    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}), atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")
+    drawn = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):
+        figure.savefig(drawn, format="svg", metadata={"Date": None}, facecolor="white")
+    write_text(path, themed(drawn.getvalue()))
 
 
 def _box(axes: Axes, x: float, y: float, lines: list[str]) -> None:

@@ -12,9 +12,12 @@ __all__ = [
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
+    "CONFIGURATION",
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
+    "COST",
+    "COST_FIGURE",
     "CRITERIA",
     "DAG",
     "EVALUATION",
@@ -29,7 +32,9 @@ __all__ = [
     "FINAL_RECORD",
     "NLTK_DATA",
     "OPTUNA_STORAGE",
+    "OVERVIEW",
     "PROPOSALS",
+    "PROVENANCE",
     "REFIT_MODEL",
     "REFIT_RECORD",
     "RETRAIN_MODEL",
@@ -49,6 +54,7 @@ __all__ = [
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
+    "TIMELINE",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
     "TRIALS",
@@ -113,6 +119,12 @@ DAG = "results/reports/dag.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
+TIMELINE = "results/reports/timeline.svg"
+COST_FIGURE = "results/reports/cost.svg"
+COST = "results/reports/cost.json"
+OVERVIEW = "results/reports/overview.html"
+CONFIGURATION = "results/reports/configuration.json"
+PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 WORK = Path("results/work")

@@ -83,7 +83,7 @@ def _processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")
 
 
-def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, Any]) -> None:
+def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, Any], job: dict[str, Any]) -> None:
     """Write the provenance of a finished step beside the results, mirroring the path of its log.
 
     ``results/logs/a/b.log`` becomes ``results/provenance/a/b.json``.
@@ -105,6 +105,7 @@ def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, 
             "versions": library_versions(),
             "git": git_state(),
             "hardware": hardware(),
+            "job": job,
             "finished_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
