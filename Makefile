@@ -10,9 +10,10 @@ INSTALLED := $(VENV)/.installed
 OVERLAY := $(foreach file,$(CONFIG),--configfile $(file)) $(ARGS)
 
 include makefiles/searches.mk
+include makefiles/docker.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help install run report dry-run test test-unit lint format generate clean
+.PHONY: help install run report dry-run test test-unit lint schemas format generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ lint: $(INSTALLED)  ## Check style, types, the workflow and generated files
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+schemas: $(INSTALLED)  ## Check the JSON schemas, and the configuration files against theirs
+	$(BIN)/pytest tests/unit/test_schemas.py
 
 format: $(INSTALLED)  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix .

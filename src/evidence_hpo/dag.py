@@ -165,16 +165,18 @@ def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
     return positions
 
 
-def _bend(start: Place, end: Place, boxes: Sequence[Place]) -> float:
+def least_bend(start: Place, end: Place, boxes: Sequence[Place]) -> float:
     """Return the least bend of a line that passes by the boxes, so that it does not seem to lead to one of them."""
 
-    def hits(bend: float) -> int:
-        dx, dy = (end[0] - start[0]) * COLUMN, (end[1] - start[1]) * ROW
-        control = ((start[0] + end[0]) / 2 + bend * dy / COLUMN, (start[1] + end[1]) / 2 - bend * dx / ROW)
-        points = [_on_curve(start, control, end, step / 40) for step in range(1, 40)]
-        return sum(any(abs(x - a) < HALF_BOX[0] and abs(y - b) < HALF_BOX[1] for x, y in points) for a, b in boxes)
+    return min(BENDS, key=lambda bend: (passed(start, end, bend, boxes), abs(bend), bend))
 
-    return min(BENDS, key=lambda bend: (hits(bend), abs(bend), bend))
+
+def passed(start: Place, end: Place, bend: float, boxes: Sequence[Place]) -> int:
+    """Return how many boxes a line runs behind."""
+    dx, dy = (end[0] - start[0]) * COLUMN, (end[1] - start[1]) * ROW
+    control = ((start[0] + end[0]) / 2 + bend * dy / COLUMN, (start[1] + end[1]) / 2 - bend * dx / ROW)
+    points = [_on_curve(start, control, end, step / 40) for step in range(1, 40)]
+    return sum(any(abs(x - a) < HALF_BOX[0] and abs(y - b) < HALF_BOX[1] for x, y in points) for a, b in boxes)
 
 
 def _on_curve(start: Place, control: Place, end: Place, share: float) -> Place:
@@ -194,7 +196,7 @@ def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
     for source, target in graph.edges:
         others = [place for name, place in positions.items() if name not in (source, target)]
         arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 18, "shrinkB": 18}
-        arrow["connectionstyle"] = f"arc3,rad={_bend(positions[source], positions[target], others)}"
+        arrow["connectionstyle"] = f"arc3,rad={least_bend(positions[source], positions[target], others)}"
         axes.annotate("", positions[target], positions[source], arrowprops=arrow, zorder=1)
     for name, (x, y) in positions.items():
         jobs = graph.nodes[name]["jobs"]

@@ -16,6 +16,8 @@ from evidence_hpo.schemas import read_artefact, read_artefact_lines
 
 pytestmark = pytest.mark.workflow
 
+LAST = ("report_cost", "write_overview")
+"""Steps that run after everything that is counted."""
 PUBLIC = {".json", ".jsonl", ".md", ".svg", ".log", ".tsv", ".html"}
 
 
@@ -85,8 +87,30 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     }
     assert logs == kept
     one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
-    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "finished_at"}
+    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "job", "finished_at"}
     assert one["versions"]["torch"].startswith("2.13.0")
+
+
+def test_the_cost_counts_every_job_and_every_run(finished: Study) -> None:
+    results = finished.folder / "results"
+    cost = read_artefact(results / "reports/cost.json", "cost")
+    counted = [path for path in (results / "provenance").rglob("*.json") if path.stem not in LAST]
+    assert cost["jobs"] == len(counted)
+    assert (cost["jobs_without_times"], cost["workers"], cost["breaks"]) == (0, 1, [])
+    parts = {(part["architecture"], part["part"]): part for part in cost["parts"]}
+    assert [name for _, name in parts] == ["data", "stage1", "stage2", "retraining", "evaluation", "reports"]
+    assert (parts["criteria", "stage1"]["runs"], parts["criteria", "retraining"]["runs"]) == (6, 3)
+    assert cost["total"]["training_seconds"] < cost["total"]["job_seconds"] <= cost["wall_seconds"] + 1.0
+
+
+def test_the_overview_gives_the_scores_and_a_configuration_that_changes_nothing(finished: Study) -> None:
+    results = finished.folder / "results"
+    report = read_artefact(results / "evaluation_report.json", "evaluation_report")
+    score = report["architectures"]["criteria"]["verdicts"][0]["score"]
+    page = (results / "reports/overview.html").read_text(encoding="utf-8")
+    assert f"interval {score['low']:.3f} to {score['high']:.3f}" in page
+    given = Study(finished.repository, finished.folder, read_json(results / "reports/configuration.json"))
+    assert given.planned() == {}
 
 
 def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:

@@ -89,7 +89,12 @@ def test_workers_are_the_most_jobs_at_once() -> None:
 
 
 def test_models_of_an_architecture_that_were_not_trained_cost_nothing() -> None:
-    record = {"state": "complete", "evaluations": [{"epoch": 1.0}, {"epoch": 2.5}], "epochs": 4, "duration_seconds": 9.0}
+    record = {
+        "state": "complete",
+        "evaluations": [{"epoch": 1.0}, {"epoch": 2.5}],
+        "epochs": 4,
+        "duration_seconds": 9.0,
+    }
     assert retraining_spent([record, {"state": "absent"}]) == Spent(1, 2.5, 4.0, 9.0)
 
 
