@@ -13,7 +13,7 @@ include makefiles/searches.mk
 include makefiles/docker.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help install run report dry-run test test-unit lint schemas format generate clean
+.PHONY: help install run report dry-run test test-unit lint schemas format screenshots generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,10 @@ format: $(INSTALLED)  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+screenshots: $(INSTALLED)  ## Take the pictures of docs/images from the finished study in results/ (needs Chromium)
+	$(BIN)/evidence-hpo report $(OVERLAY)
+	$(BIN)/python docs/images/take.py results docs/images overview timeline
 
 generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and its reference page
 	$(BIN)/python -m evidence_hpo.config.generate

@@ -187,13 +187,13 @@ rule draw_dag:
         rulegraph=report(
             paths.RULEGRAPH,
             caption="../report/rulegraph.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "rules"},
         ),
         dag=report(
             paths.DAG,
             caption="../report/dag.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "jobs by stage"},
         ),
     log:
@@ -231,19 +231,19 @@ rule report_cost:
         cost=report(
             paths.COST,
             caption="../report/cost.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"table": "cost"},
         ),
         timeline=report(
             paths.TIMELINE,
             caption="../report/timeline.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "timeline of jobs"},
         ),
         costs=report(
             paths.COST_FIGURE,
             caption="../report/cost_figure.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "hours, epochs, energy"},
         ),
     log:
@@ -285,8 +285,8 @@ rule write_overview:
         configuration=report(
             paths.CONFIGURATION,
             caption="../report/configuration.rst",
-            category="Overview",
-            labels={"page": "configuration"},
+            category="Work and cost",
+            labels={"table": "configuration"},
         ),
     log:
         "results/logs/write_overview.log",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_a_worker_runs_one_job_at_a_time_and_there_are_no_more_than_needed(spans
     assert sorted(one.name for _, of_lane in dealt for one in of_lane) == sorted(one.name for one in jobs)
     for host, of_lane in dealt:
         assert {one.host for one in of_lane} == {host}
-        assert all(before.finished <= after.started for before, after in zip(of_lane, of_lane[1:], strict=False))
+        assert all(before.finished <= after.started for before, after in itertools.pairwise(of_lane))
     for host in "xy":
         assert sum(name == host for name, _ in dealt) == busiest([one for one in jobs if one.host == host])
 
