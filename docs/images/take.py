@@ -46,8 +46,10 @@ def shoot(page: Path, picture: Path, size: tuple[int, int], *, dark: bool) -> No
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Take the overview on its own and the named views of the report, each in light and in dark."""
+    """Copy two figures; take the overview on its own and the named views of the report, in light and in dark."""
     results, folder = Path(arguments[0]), Path(arguments[1])
+    shutil.copyfile(results / "reports" / "dag.svg", folder / "dag.svg")
+    shutil.copyfile(results / "criteria" / "figures" / "evaluation_scores.svg", folder / "scores.svg")
     report = (results / "report.html").read_text(encoding="utf-8")
     end = report.rindex("</body>")
     for dark in (False, True):
