@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.installed
 OVERLAY := $(foreach file,$(CONFIG),--configfile $(file)) $(ARGS)
 
 include makefiles/searches.mk
+include makefiles/commands.mk
 include makefiles/docker.mk
 
 .DEFAULT_GOAL := help
@@ -62,8 +63,9 @@ screenshots: $(INSTALLED)  ## Take the pictures of docs/images from the finished
 	$(BIN)/evidence-hpo report $(OVERLAY)
 	$(BIN)/python docs/images/take.py results docs/images overview timeline
 
-generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and its reference page
+generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and the reference pages
 	$(BIN)/python -m evidence_hpo.config.generate
+	$(BIN)/python -m evidence_hpo.cli.reference
 
 clean:  ## Remove results and Snakemake's state, keep the virtual environment
 	rm -rf results .snakemake

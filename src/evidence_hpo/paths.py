@@ -51,6 +51,7 @@ __all__ = [
     "SPLIT_ANNOTATIONS",
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
+    "STUDY_LOG",
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
@@ -126,6 +127,10 @@ OVERVIEW = "results/reports/overview.html"
 CONFIGURATION = "results/reports/configuration.json"
 PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
+
+# --- the run as a whole ----------------------------------------------------------------------------------------
+CONFIGURATION = "results/configuration.yaml"
+STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""
