@@ -96,7 +96,7 @@ def report(
     options = settings_options(configfile, override)
     command = [*snakemake_command(), "--report", str(output), "--quiet", "all", *options]
     command += ["--report-stylesheet", str(workflow_folder() / "report" / "style.css")]
-    # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
+    # What Snakemake says of its progress is shown only if it failed.
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
     raise typer.Exit(finished.returncode)
