@@ -1,3 +1,5 @@
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -7,6 +9,10 @@ configfile: workflow.source_path("workflow_config.yaml")
 
 
 report: "report/workflow.rst"
+
+
+# Of effect with `--sdm apptainer` only: each job runs in this image (docs/how-to/containers.md).
+container: os.environ.get("EVIDENCE_HPO_IMAGE") or f"{workflow.basedir}/docker/evidence-hpo.sif"
 
 
 include: "rules/common.smk"
@@ -29,3 +35,4 @@ rule all:
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),
+        paths.OVERVIEW,

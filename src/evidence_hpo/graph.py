@@ -244,6 +244,18 @@ class StudyGraph:
             for seed in range(self.configuration.retrain.refit_seeds)
         ]
 
+    def model_records(self) -> list[str]:
+        """Return the records of all models that are trained after the search."""
+        return [
+            record
+            for architecture in self.architectures
+            for record in (
+                *self.retrain_records(architecture),
+                *self.final_paths(paths.FINAL_RECORD, architecture),
+                *self.refit_paths(paths.REFIT_RECORD, architecture),
+            )
+        ]
+
     def retrain_settings(self) -> str:
         """Return the settings of a retrained model."""
         study, retrain = self.configuration.study, self.configuration.retrain

@@ -15,6 +15,8 @@ __all__ = [
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
+    "COST",
+    "COST_FIGURE",
     "CRITERIA",
     "DAG",
     "EVALUATION",
@@ -29,7 +31,9 @@ __all__ = [
     "FINAL_RECORD",
     "NLTK_DATA",
     "OPTUNA_STORAGE",
+    "OVERVIEW",
     "PROPOSALS",
+    "PROVENANCE",
     "REFIT_MODEL",
     "REFIT_RECORD",
     "RESOLVED_CONFIGURATION",
@@ -56,6 +60,7 @@ __all__ = [
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
+    "TIMELINE",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
     "TRIALS",
@@ -129,6 +134,11 @@ DAG = "results/reports/dag.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
+TIMELINE = "results/reports/timeline.svg"
+COST_FIGURE = "results/reports/cost.svg"
+COST = "results/reports/cost.json"
+OVERVIEW = "results/reports/overview.html"
+PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 # --- the run as a whole ----------------------------------------------------------------------------------------
