@@ -16,6 +16,7 @@ include: "rules/search.smk"
 include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
+include: "rules/train.smk"
 
 
 rule all:
@@ -24,6 +25,7 @@ rule all:
         paths.RETRAIN_SUMMARY,
         paths.EVALUATION_REPORT,
         paths.STUDY_SUMMARY,
+        paths.RESOLVED_CONFIGURATION,
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),

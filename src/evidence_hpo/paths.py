@@ -12,7 +12,6 @@ __all__ = [
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
-    "CONFIGURATION",
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
@@ -33,10 +32,16 @@ __all__ = [
     "PROPOSALS",
     "REFIT_MODEL",
     "REFIT_RECORD",
+    "RESOLVED_CONFIGURATION",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "RUN_CONFIGURATION",
+    "RUN_CONFUSION",
+    "RUN_MODEL",
+    "RUN_RECORD",
+    "RUN_REPORT",
     "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
@@ -58,6 +63,8 @@ __all__ = [
 ]
 
 TASKS = ("criteria", "evidence")
+
+RESOLVED_CONFIGURATION = "results/configuration.yaml"
 
 # --- data ------------------------------------------------------------------------------------------------------
 CORPUS_POSTS = "results/corpus/posts.parquet"
@@ -109,6 +116,13 @@ EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
 
+# --- one run outside the search --------------------------------------------------------------------------------
+RUN_RECORD = "results/runs/{run}/record.json"
+RUN_MODEL = "results/runs/{run}/model"
+RUN_CONFIGURATION = "results/runs/{run}/config/config.yaml"
+RUN_REPORT = "results/runs/{run}/classification_report.json"
+RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
+
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
@@ -118,7 +132,6 @@ EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 # --- the run as a whole ----------------------------------------------------------------------------------------
-CONFIGURATION = "results/configuration.yaml"
 STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")

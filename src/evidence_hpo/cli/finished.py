@@ -11,7 +11,7 @@ from evidence_hpo.cli.studies import recorded_configuration
 from evidence_hpo.cli.workflow import checked_configuration, settings_options, snakemake_command
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.errors import ConfigurationError, DataError
-from evidence_hpo.paths import CONFIGURATION
+from evidence_hpo.paths import RESOLVED_CONFIGURATION
 
 __all__ = ["make_of_finished", "settings_of"]
 
@@ -31,7 +31,7 @@ def settings_of(
     if configfile or override:
         return checked_configuration(configfile, override, folder), settings_options(configfile, override)
     configuration = recorded_configuration(folder)
-    return configuration, settings_options([folder / CONFIGURATION], None)
+    return configuration, settings_options([folder / RESOLVED_CONFIGURATION], None)
 
 
 def make_of_finished(
