@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from evidence_hpo.files import write_text
+from evidence_hpo.files import atomic_path, write_text
 from evidence_hpo.svg_theme import themed
 
 __all__ = [
