@@ -17,6 +17,7 @@ container: os.environ.get("EVIDENCE_HPO_IMAGE") or f"{workflow.basedir}/docker/e
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/augmentation.smk"
 include: "rules/tokens.smk"
 include: "rules/search.smk"
 include: "rules/retrain.smk"
