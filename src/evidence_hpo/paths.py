@@ -8,6 +8,7 @@ __all__ = [
     "AUGMENTATION_SUMMARY",
     "AUGMENTED",
     "AUGMENTED_EXAMPLES",
+    "AUGMENTED_RECORD",
     "AUGMENTED_TEXTS",
     "BACKBONE",
     "BACKBONE_MANIFEST",
@@ -69,6 +70,7 @@ EXAMPLES = "results/examples/{task}/{split}.parquet"
 
 # --- augmentation ----------------------------------------------------------------------------------------------
 AUGMENTED = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.parquet"
+AUGMENTED_RECORD = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.json"
 AUGMENTATION_SUMMARY = "results/augmentation/summary.json"
 AUGMENTED_TEXTS = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/texts.arrow"
 AUGMENTED_EXAMPLES = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/examples.arrow"

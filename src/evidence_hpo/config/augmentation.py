@@ -8,7 +8,16 @@ from pydantic import Field, field_validator
 
 from evidence_hpo.config.base import Section, suggestion
 
-__all__ = ["FAMILIES", "METHODS", "STRENGTH_LEVELS", "AugmentationSettings", "StrengthRange", "methods_of_mask"]
+__all__ = [
+    "FAMILIES",
+    "METHODS",
+    "STRENGTH_LEVELS",
+    "AugmentationSettings",
+    "BankSettings",
+    "StrengthRange",
+    "family_of",
+    "methods_of_mask",
+]
 
 FAMILIES = ("simple", "textattack")
 
@@ -44,8 +53,38 @@ def methods_of_mask(family: str, mask: int) -> tuple[str, ...]:
     return tuple(method for bit, method in enumerate(METHODS[family]) if mask >> bit & 1)
 
 
+def family_of(method: str) -> str:
+    """Return the family that a method belongs to.
+
+    Raises:
+        KeyError: There is no such method.
+    """
+    for family, methods in METHODS.items():
+        if method in methods:
+            return family
+    raise KeyError(method)
+
+
 def _all_methods() -> Iterable[str]:
     return (method for methods in METHODS.values() for method in methods)
+
+
+class BankSettings(Section):
+    """What one bank depends on.
+
+    Attributes:
+        strength: Share of the words that a method changes.
+        variants: Variants of each sentence; of a chained bank, one of each variant of its sources.
+        parts: Into how many parts the bank is divided.
+        max_words: Longer sentences are not varied.
+        whole_text: Whether the whole text of an example is its evidence sentence.
+    """
+
+    strength: float = Field(gt=0, le=1)
+    variants: int = Field(ge=1, le=16)
+    parts: int = Field(ge=1)
+    max_words: int = Field(ge=1)
+    whole_text: bool
 
 
 class AugmentationSettings(Section):
@@ -86,3 +125,13 @@ class AugmentationSettings(Section):
         """Return the strength of a method at a level from 0 to ``STRENGTH_LEVELS - 1``."""
         low, high = self.strengths.get(method, (0.05, 0.30))
         return round(low + (high - low) * level / (STRENGTH_LEVELS - 1), 6)
+
+    def bank(self, method: str, level: int, *, whole_text: bool) -> BankSettings:
+        """Return the settings of the banks of a method at a level."""
+        return BankSettings(
+            strength=self.strength(method, level),
+            variants=self.variants,
+            parts=self.parts,
+            max_words=self.max_words,
+            whole_text=whole_text,
+        )
