@@ -39,21 +39,25 @@ class _Examples:
     items: Mapping[str, Item]
 
     @classmethod
-    def of(cls, examples: pa.Table, *, whole_text: bool) -> _Examples:
+    def of(cls, examples: pa.Table, evidence: pa.Table, *, whole_text: bool) -> _Examples:
         rows = examples.select(["example_id", "post_id", "criterion", "text", "label", "spans"]).to_pylist()
         unmet: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in rows if not whole_text else ():
             if row["label"] == 0:
                 unmet[row["post_id"]].append(row)
-        items = {item.item_id: item for item in items_of(examples, whole_text=whole_text)}
+        items = {item.item_id: item for item in items_of(evidence, whole_text=whole_text)}
         return cls({row["example_id"]: row for row in rows}, unmet, items)
 
 
-def varied_examples(examples: pa.Table, bank: pa.Table, *, whole_text: bool, where: str) -> pa.Table:
+def varied_examples(
+    examples: pa.Table, evidence: pa.Table, bank: pa.Table, *, whole_text: bool, where: str
+) -> pa.Table:
     """Return a row for each variant of each example, in the order of the bank.
 
     Args:
         examples: Training examples: example_id, post_id, criterion, text, label, spans; sorted by example_id.
+        evidence: The examples whose sentences the bank varies: the same, or for criteria of whole posts the evidence
+            examples, which say where the evidence is and have the same ids.
         bank: Rows of a bank; those without a text are passed over.
         whole_text: The text of an example is what is varied (criteria examples of one sentence), not its spans.
         where: Name of the bank, for errors.
@@ -67,7 +71,7 @@ def varied_examples(examples: pa.Table, bank: pa.Table, *, whole_text: bool, whe
     Raises:
         DataError: The bank holds an evidence sentence that the examples do not have.
     """
-    known = _Examples.of(examples, whole_text=whole_text)
+    known = _Examples.of(examples, evidence, whole_text=whole_text)
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     texts: dict[str, int] = {}
     indices: list[int] = []
@@ -86,7 +90,7 @@ def _rows(known: _Examples, bank: pa.Table, where: str) -> Iterator[tuple[str, d
         if made["text"] is None:
             continue
         item = known.items.get(made["item_id"])
-        if item is None:
+        if item is None or item.example_id not in known.by_id:
             raise DataError(f"{where}: {made['item_id']} is no evidence sentence of the training examples; run it again")
         example = known.by_id[item.example_id]
         spans = [(span["start"], span["end"]) for span in example["spans"]]

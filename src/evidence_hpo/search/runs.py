@@ -51,7 +51,7 @@ def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
     checkpoints = CheckpointSettings.of_environment()
 
     def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResultLike:
-        data = inputs.of_run(str(request.parameters["backbone"]), request.architecture)
+        data = inputs.of_run(request.parameters, request.architecture)
         spec = RunSpec(
             architecture=request.architecture,
             parameters=dict(request.parameters),
@@ -64,7 +64,7 @@ def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
             runtime=request.runtime,
             refit_epochs=request.refit_epochs,
         )
-        opened = RunInputs(data.backbone.directory, data.train, data.validation)
+        opened = RunInputs(data.backbone.directory, data.train, data.validation, data.banks)
         stop = current_interruption()
         return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop, alone=alone)
 

@@ -25,6 +25,7 @@ def tokenize_augmented(
     task: str,
     whole_text: bool,
     examples: Path,
+    evidence: Path,
     parts: list[Path],
     criteria: Path,
     backbone: Path,
@@ -38,6 +39,7 @@ def tokenize_augmented(
         task: ``criteria`` or ``evidence``.
         whole_text: Whether the text of an example is what is varied, not the evidence within it.
         examples: Parquet file of the training examples.
+        evidence: Parquet file of the training examples whose sentences the bank varies.
         parts: All parts of the bank.
         criteria: JSON list of criteria.
         backbone: Directory of the prepared backbone.
@@ -53,8 +55,11 @@ def tokenize_augmented(
     if digest_directory(backbone) != expected:
         raise DataError(f"{backbone}: differs from its manifest {manifest}; run prepare_backbone again")
     bank, made = _read_bank(parts, task)
-    original = pa.Table.from_pandas(tables.read_table(examples, tables.EXAMPLES), schema=tables.EXAMPLES)
-    varied = varied_examples(original, made, whole_text=whole_text, where=str(parts[0].parent))
+    given, varied_from = (
+        pa.Table.from_pandas(tables.read_table(path, tables.EXAMPLES), schema=tables.EXAMPLES)
+        for path in (examples, evidence)
+    )
+    varied = varied_examples(given, varied_from, made, whole_text=whole_text, where=str(parts[0].parent))
     text_batch, row_batch, metadata = tokenize_bank(
         varied,
         read_artefact(criteria, "criteria"),

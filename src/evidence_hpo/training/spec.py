@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
 __all__ = ["EvaluationPoint", "RunInputs", "RunResult", "RunSpec", "Rung"]
@@ -124,11 +125,13 @@ class RunInputs:
         backbone: Directory of the encoder and its tokeniser in Hugging Face layout.
         train: Training examples by task: the tasks of the architecture.
         validation: Validation examples by task.
+        banks: Varied training examples by task: the banks that the run's parameters use.
     """
 
     backbone: Path
     train: dict[str, TokenCache]
     validation: dict[str, TokenCache]
+    banks: dict[str, tuple[TokenBank, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ class RunResult:
         precision: The arithmetic used: fp32, bf16 or fp16.
         duration_seconds: Seconds of work, interrupted attempts' finished epochs included.
         notes: Fallbacks taken.
+        augmented: Variants among the training examples, by task; empty without augmentation.
     """
 
     state: str
@@ -156,3 +160,4 @@ class RunResult:
     precision: str
     duration_seconds: float
     notes: list[str]
+    augmented: dict[str, int]

@@ -71,13 +71,13 @@ def opened(folder: Path, splits: tuple[str, ...] = ("validation", "train")) -> T
 
 def test_a_run_reads_the_caches_of_its_encoder_and_tasks(tmp_path: Path) -> None:
     inputs = opened(tmp_path)
-    share = inputs.of_run("large", "share")
+    share = inputs.of_run({"backbone": "large", "augmentation": "none"}, "share")
     assert share.backbone.directory == tmp_path / "large"
     assert {task: cache.digest for task, cache in share.train.items()} == {
         "criteria": "large criteria train",
         "evidence": "large evidence train",
     }
-    evidence = inputs.digests("small", "evidence")
+    evidence = inputs.digests({"backbone": "small", "augmentation": "none"}, "evidence")
     assert evidence["train"] == {"evidence": "small evidence train"}
     assert evidence["validation"] == {"evidence": "small evidence validation"}
     assert evidence["backbone"] == "1" * 64
@@ -91,9 +91,9 @@ def test_the_test_split_is_refused(tmp_path: Path) -> None:
 
 def test_missing_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no token cache of criteria, validation split, for backbone small"):
-        opened(tmp_path, ("train",)).of_run("small", "criteria")
+        opened(tmp_path, ("train",)).of_run({"backbone": "small", "augmentation": "none"}, "criteria")
     with pytest.raises(ConfigurationError, match="backbone 'other' is not among the inputs: small, large"):
-        opened(tmp_path).of_run("other", "criteria")
+        opened(tmp_path).of_run({"backbone": "other", "augmentation": "none"}, "criteria")
     with pytest.raises(DataError, match="1 backbones with 0 manifests"):
         open_training_inputs([tmp_path], [], [], [])
 
