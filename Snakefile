@@ -11,6 +11,7 @@ report: "report/workflow.rst"
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/augmentation.smk"
 include: "rules/tokens.smk"
 include: "rules/search.smk"
 include: "rules/retrain.smk"

@@ -13,9 +13,9 @@ from evidence_hpo import paths
 from evidence_hpo.config.augmentation import FAMILIES
 from evidence_hpo.config.banks import Bank, Variation, possible_banks, possible_sources
 from evidence_hpo.config.configuration import Configuration
-from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.policies import ORIGINAL
+from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.paths import TASKS
 from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
@@ -201,6 +201,24 @@ class StudyGraph:
             for task in self.tasks(architecture)
             for bank in self.banks(architecture, stage or self.last_stage(architecture))
         ]
+
+    def bank_examples(self, task: str) -> str:
+        """Return the training examples whose evidence a task's banks vary.
+
+        A post as a whole is a criteria example without spans; its evidence is that of the evidence
+        example of the same id.
+        """
+        return paths.EXAMPLES.format(task=task if self.whole_text(task) else "evidence", split="train")
+
+    def bank_settings(self, task: str, method: str, level: str) -> str:
+        """Return what the banks of a method at a level depend on."""
+        settings = self.configuration.augmentation
+        return settings.bank(method, int(level), whole_text=self.whole_text(task)).model_dump_json()
+
+    def bank_sources(self, task: str, source: str, part: str) -> list[str]:
+        """Return the banks whose variants a part of a chained bank varies once more: the same part of each."""
+        banks = [] if source == ORIGINAL else self.original_banks(task, source)
+        return [path for path in banks if path.endswith(f"/part_{part}.parquet")]
 
     def whole_text(self, task: str) -> bool:
         """Return whether an example's whole text is the sentence that is varied, not the evidence within it."""

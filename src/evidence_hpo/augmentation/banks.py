@@ -15,10 +15,7 @@ from evidence_hpo.augmentation.items import Item
 from evidence_hpo.errors import DataError
 from evidence_hpo.files import atomic_path, canonical_json, digest_bytes
 
-__all__ = ["BANK", "ORIGINAL", "BankName", "Request", "own_part", "read_bank", "requests_of", "write_bank"]
-
-ORIGINAL = "original"
-"""The source of a bank that varies the sentences themselves."""
+__all__ = ["BANK", "BankName", "Request", "own_part", "read_bank", "requests_of", "write_bank"]
 
 BANK = pa.schema(
     [
@@ -44,7 +41,7 @@ class BankName:
     strength: float
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Request:
     """A variant that is asked for.
 
@@ -68,8 +65,8 @@ class Request:
 def own_part(items: Iterable[Item], part: int, parts: int) -> list[Item]:
     """Return the items of one part, in their order.
 
-    The digest of a sentence decides, so that equal sentences are varied once and a chained bank's part needs the same part
-    of its sources alone; the sentences are ranked by it, so that parts are equally large.
+    The digest of a sentence decides, so that equal sentences are varied once and a chained bank's part needs the same
+    part of its sources alone; the sentences are ranked by it, so that parts are equally large.
     """
     items = list(items)
     ranked = sorted({item.text for item in items}, key=lambda text: (digest_bytes(text.encode()), text))
@@ -87,14 +84,17 @@ def requests_of(items: Sequence[Item], variants: int, sources: pa.Table | None) 
             other items are skipped.
     """
     if sources is None:
-        return sorted(Request(item.item_id, "", -1, v, item.text, item.text) for item in items for v in range(variants))
-    sentences = {item.item_id: item.text for item in items}
-    names = ("item_id", "method", "level", "variant", "text")
-    rows = zip(*(sources.column(name).to_pylist() for name in names), strict=True)
-    return sorted(
-        (Request(*row, sentences[row[0]]) for row in rows if row[0] in sentences),
-        key=lambda request: (request.item_id, request.source_method, request.source_level, request.variant),
-    )
+        found = [Request(item.item_id, "", -1, v, item.text, item.text) for item in items for v in range(variants)]
+    else:
+        sentences = {item.item_id: item.text for item in items}
+        names = ("item_id", "method", "level", "variant", "text")
+        rows = zip(*(sources.column(name).to_pylist() for name in names), strict=True)
+        found = [
+            Request(item_id, method, level, variant, text, sentences[item_id])
+            for item_id, method, level, variant, text in rows
+            if item_id in sentences
+        ]
+    return sorted(found, key=lambda own: (own.item_id, own.source_method, own.source_level, own.variant))
 
 
 def write_bank(path: Path, table: pa.Table, name: BankName, versions: dict[str, str]) -> str:

@@ -39,13 +39,10 @@ _APOSTROPHES = "'\u2019\u02bc"
 def _pattern() -> re.Pattern[str]:
     long = [form.replace(" ", r"\s+") for form in sorted(_SHORT, key=len, reverse=True)]
     short = [form.replace("'", f"[{_APOSTROPHES}]") for form in sorted(_LONG, key=len, reverse=True)]
-    # "that is how it is" must not end in "it's": what is contracted needs a word after it. "am I not" has no long form
-    # inside it, and "you will not" is either "you'll not" or "you won't": the first that is found from the left.
+    # "that is how it is" must not end in "it's": what is contracted needs a word after it.
     edge = rf"(?<![\w{_APOSTROPHES}])"
-    return re.compile(
-        rf"{edge}(?:(?P<long>{'|'.join(long)})(?=\s+\w)|(?P<short>{'|'.join(short)}))(?![\w{_APOSTROPHES}])",
-        re.IGNORECASE,
-    )
+    forms = rf"(?P<long>{'|'.join(long)})(?=\s+\w)|(?P<short>{'|'.join(short)})"
+    return re.compile(rf"{edge}(?:{forms})(?![\w{_APOSTROPHES}])", re.IGNORECASE)
 
 
 _FORM = _pattern()
@@ -54,8 +51,8 @@ _FORM = _pattern()
 def vary_contractions(sentence: str, strength: float, random: Random) -> str:
     """Contract long forms and expand short ones, at a share of the places where there is one, at least one.
 
-    The case of the first letter and the kind of apostrophe stay; a new apostrophe is the plain one, or the curly one where
-    the sentence has that alone.
+    The case of the first letter and the kind of apostrophe stay; a new apostrophe is the plain one, or the curly one
+    where the sentence has that alone.
     """
     found = list(_FORM.finditer(sentence))
     number = min(max(1, round(strength * len(found))), len(found))

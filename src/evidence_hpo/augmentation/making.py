@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from evidence_hpo.augmentation.banks import (
     BANK,
-    ORIGINAL,
     BankName,
     Request,
     own_part,
@@ -26,6 +25,7 @@ from evidence_hpo.augmentation.items import items_of
 from evidence_hpo.augmentation.methods import Method, seed_of
 from evidence_hpo.augmentation.rejection import REASONS, Judge
 from evidence_hpo.config.augmentation import BankSettings
+from evidence_hpo.config.policies import ORIGINAL
 from evidence_hpo.data import tables
 from evidence_hpo.logs import log_event
 from evidence_hpo.schemas import write_artefact
@@ -105,8 +105,8 @@ def vary_all(requests: Sequence[Request], method: Method, strength: float, max_w
         if time.monotonic() - reported >= _SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             _report(len(texts), len(requests), len(varier.known), reported - started)
-    keys = (("item_id", "source_method", "source_level", "variant"), (texts, reasons))
-    columns = [[getattr(request, name) for request in requests] for name in keys[0]] + list(keys[1])
+    keys = ("item_id", "source_method", "source_level", "variant")
+    columns = [*([getattr(request, key) for request in requests] for key in keys), texts, reasons]
     arrays = [pa.array(column, kind) for column, kind in zip(columns, BANK.types, strict=True)]
     counts = Counter(reason for reason in reasons if reason is not None)
     return Outcome(
@@ -209,7 +209,6 @@ def _named(path: Path) -> pa.Table:
 
 
 def _described(name: BankName, settings: BankSettings, part: int, items: int, outcome: Outcome) -> dict[str, Any]:
-    seconds = outcome.seconds
     return {
         "task": name.task,
         "source": name.source,
@@ -224,7 +223,7 @@ def _described(name: BankName, settings: BankSettings, part: int, items: int, ou
         "rejected": outcome.rejected,
         "errors": outcome.errors,
         "varied": outcome.varied,
-        "seconds": round(seconds, 3),
+        "seconds": round(outcome.seconds, 3),
     }
 
 

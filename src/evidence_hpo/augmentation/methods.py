@@ -10,18 +10,11 @@ __all__ = ["Method", "seed_of"]
 
 
 class Method(Protocol):
-    """Varies one sentence.
-
-    Attributes:
-        name: As in ``config.augmentation.METHODS``.
-        family: ``simple`` or ``textattack``.
-    """
+    """Varies one sentence."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
-    def family(self) -> str: ...
+    def name(self) -> str:
+        """Name, as in ``config.augmentation.METHODS``."""
 
     def vary(self, sentence: str, strength: float, seed: int) -> str:
         """Return a variant of ``sentence``; the same for the same arguments, whatever was varied before.

@@ -11,9 +11,13 @@ __all__ = ["REASONS", "Judge"]
 REASONS = ("too_long", "no_source", "error", "empty", "unchanged", "negation", "duplicate")
 """Why a row of a bank has no text.
 
-too_long: the sentence has more words than `augmentation.max_words`. no_source: of a chained bank, the variant that was to
-be varied once more was itself rejected. error: the method raised, or gave what is no text. empty: nothing but white space.
-unchanged: the sentence, or its source, again. negation: lost or gained one. duplicate: of another variant of this item.
+- too_long: the sentence has more words than ``augmentation.max_words``.
+- no_source: of a chained bank: the variant that was to be varied once more was itself rejected.
+- error: the method raised, or gave what cannot be stored as text.
+- empty: nothing but white space.
+- unchanged: the sentence or its source again.
+- negation: a negation was lost or gained.
+- duplicate: another variant of this item in this bank is the same.
 """
 
 

@@ -172,7 +172,6 @@ class SimpleMethod:
     """A method of the simple family; see :class:`evidence_hpo.augmentation.methods.Method`."""
 
     name: str
-    family: str = "simple"
 
     def vary(self, sentence: str, strength: float, seed: int) -> str:
         """Return a variant of ``sentence``."""

@@ -15,7 +15,6 @@ __all__ = [
     "AugmentationSettings",
     "BankSettings",
     "StrengthRange",
-    "family_of",
     "methods_of_mask",
 ]
 
@@ -51,18 +50,6 @@ StrengthRange = tuple[float, float]
 def methods_of_mask(family: str, mask: int) -> tuple[str, ...]:
     """Return the methods of ``family`` whose bits are set in ``mask``, in the order of the bits."""
     return tuple(method for bit, method in enumerate(METHODS[family]) if mask >> bit & 1)
-
-
-def family_of(method: str) -> str:
-    """Return the family that a method belongs to.
-
-    Raises:
-        KeyError: There is no such method.
-    """
-    for family, methods in METHODS.items():
-        if method in methods:
-            return family
-    raise KeyError(method)
 
 
 def _all_methods() -> Iterable[str]:
