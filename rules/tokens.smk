@@ -69,6 +69,9 @@ rule tokenize_augmented:
         rows=paths.AUGMENTED_EXAMPLES,
     log:
         "results/logs/tokenize_augmented/{backbone}.{task}.{source}.{method}.{level}.log",
+    wildcard_constraints:
+        source="original|simple|textattack",
+        method="[a-z_]+",
     conda:
         "../envs/training.yaml"
     threads: 1

@@ -91,7 +91,9 @@ def _rows(known: _Examples, bank: pa.Table, where: str) -> Iterator[tuple[str, d
             continue
         item = known.items.get(made["item_id"])
         if item is None or item.example_id not in known.by_id:
-            raise DataError(f"{where}: {made['item_id']} is no evidence sentence of the training examples; run it again")
+            raise DataError(
+                f"{where}: {made['item_id']} is no evidence sentence of the training examples; run it again"
+            )
         example = known.by_id[item.example_id]
         spans = [(span["start"], span["end"]) for span in example["spans"]]
         text, moved = splice(example["text"], spans, (item.start, item.end), made["text"])

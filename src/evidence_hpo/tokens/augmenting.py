@@ -1,4 +1,4 @@
-"""Which variants a run trains on: rows of its banks, chosen by its parameters and its seed, and joined to its examples."""
+"""Which variants a run trains on: rows of its banks, chosen by parameters and seed, and joined to its examples."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def augmented(
     """Return the examples and the variants that a run trains on; it depends on the arguments alone.
 
     A share ``augmentation_probability`` of the evidence sentences is varied. Of such a sentence,
-    ``augmentation_variants`` variants are taken: one of each method that made any, then a second of each, the methods and
-    their variants in random order. An example without evidence is shown with as many of its post's alterations, where
-    the bank has it (``augmentation_nulls`` of the evidence task; criteria of whole posts always).
+    ``augmentation_variants`` variants are taken: one of each method that made any, then a second of each, the methods
+    and their variants in random order. An example without evidence is shown with as many of its post's alterations
+    (where ``augmentation_nulls`` says so; criteria of whole posts always).
 
     Args:
         cache: Training examples.

@@ -66,7 +66,7 @@ class TokenBank:
         return self._examples.column(name)
 
     def source_codes(self, sources: Iterable[Variation]) -> Rows:
-        """Return for each row the position in ``sources`` of what its sentence was varied by before, else -1; [rows]."""
+        """Return the position in ``sources`` of what each row's sentence was varied by before, else -1; [rows]."""
         methods, levels = self.strings("source_method"), self._examples.column("source_level").to_numpy()
         codes = np.full(len(self), -1, dtype=np.int64)
         for code, (method, level) in enumerate(sources):

@@ -81,9 +81,7 @@ CHOICES = {
 
 
 @pytest.fixture(scope="module")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory, banks: Banks, make_spec: Callable[..., RunSpec]
-) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, banks: Banks, make_spec: Callable[..., RunSpec]) -> Trained:
     """Return a function that gives the weights after one short epoch; equal runs are trained once."""
     root: Path = tmp_path_factory.mktemp("parameters")
     known: dict[str, Weights] = {}
