@@ -220,6 +220,15 @@ class StudyGraph:
         banks = [] if source == ORIGINAL else self.original_banks(task, source)
         return [path for path in banks if path.endswith(f"/part_{part}.parquet")]
 
+    def bank_resources(self, method: str) -> list[str]:
+        """Return files that tell whether what a method needs has changed: a file itself, or a model's configuration."""
+        given = self.configuration.augmentation.resources(method)
+        return [path if name == "embedding" else f"{path}/config.json" for name, path in given.items()]
+
+    def bank_records(self) -> list[str]:
+        """Return the records of all banks of the study, all parts."""
+        return [f"{path.removesuffix('.parquet')}.json" for path in self.all_banks()]
+
     def whole_text(self, task: str) -> bool:
         """Return whether an example's whole text is the sentence that is varied, not the evidence within it."""
         return task == "criteria" and self.configuration.data.examples.criteria.unit == "sentence"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pydantic import Field, field_validator
 
 from evidence_hpo.config.base import Section, suggestion
+from evidence_hpo.config.textattack import TEXTATTACK_METHODS
 
 __all__ = [
     "FAMILIES",
@@ -30,14 +31,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "casing",
         "contraction",
     ),
-    "textattack": (
-        "wordnet",
-        "synonym_insertion",
-        "word_deletion",
-        "word_swap",
-        "char_swap",
-        "qwerty",
-    ),
+    "textattack": tuple(TEXTATTACK_METHODS),
 }
 """Methods of each family. Position ``i`` is bit ``i`` of the family's mask, so the order never changes."""
 
@@ -65,6 +59,7 @@ class BankSettings(Section):
         parts: Into how many parts the bank is divided.
         max_words: Longer sentences are not varied.
         whole_text: Whether the whole text of an example is its evidence sentence.
+        resources: Paths of what the method needs beside its library.
     """
 
     strength: float = Field(gt=0, le=1)
@@ -72,6 +67,7 @@ class BankSettings(Section):
     parts: int = Field(ge=1)
     max_words: int = Field(ge=1)
     whole_text: bool
+    resources: dict[str, str] = Field({})
 
 
 class AugmentationSettings(Section):
@@ -95,6 +91,32 @@ class AugmentationSettings(Section):
             "Range of a method's strength (share of the words or characters that are changed), as wordnet: [0.05, "
             "0.30]; level 0 is its low end, level 3 its high end. Methods that are not named: [0.05, 0.30]."
         ),
+    )
+
+    wordnet: str | None = Field(
+        None,
+        description=(
+            "Folder of WordNet 3.0: an nltk_data folder, or WordNet's own dict folder. Without one, nltk downloads it, "
+            "or Debian's packages wordnet-base and wordnet-sense-index are used where they are installed."
+        ),
+    )
+    masked_lm: str | None = Field(
+        None,
+        description=(
+            "Folder of a masked language model with its tokeniser (save_pretrained), for masked_lm_swap and "
+            "masked_lm_insertion."
+        ),
+    )
+    embedding: str | None = Field(
+        None,
+        description=(
+            "Text file of word vectors, a word and its numbers a line, as counter-fitted-vectors.txt; for the methods "
+            "embedding and iga."
+        ),
+    )
+    victim: str | None = Field(
+        None,
+        description="Folder of a text classifier with its tokeniser, for attacks (deepwordbug, pwws, iga).",
     )
 
     @field_validator("strengths")
@@ -121,4 +143,11 @@ class AugmentationSettings(Section):
             parts=self.parts,
             max_words=self.max_words,
             whole_text=whole_text,
+            resources=self.resources(method),
         )
+
+    def resources(self, method: str) -> dict[str, str]:
+        """Return the paths of what a method needs, as far as they are configured; WordNet is prepared by a rule."""
+        wanted = TEXTATTACK_METHODS[method].needs if method in TEXTATTACK_METHODS else ()
+        given = {name: getattr(self, name) for name in wanted if name != "wordnet"}
+        return {name: path for name, path in given.items() if path is not None}

@@ -23,6 +23,7 @@ from evidence_hpo.config.parameters import (
     parameter_names,
     resolved_accumulation,
 )
+from evidence_hpo.config.resources import augmentation_problems
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.errors import ConfigurationError
@@ -84,6 +85,7 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
     configuration = _with_known_models(configuration)
     problems = [*_cross_section_problems(configuration), *encoder_problems(configuration, root)]
+    problems += augmentation_problems(configuration, root)
     if root is not None:
         problems += _missing_files(configuration, root)
     if problems:
