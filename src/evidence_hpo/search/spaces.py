@@ -186,7 +186,8 @@ def _methods(dimension: Dimension) -> str:
     if family == dimension.name:
         return ""
     if dimension.kind == "int":
-        meanings = [f"{1 << bit} {method}" for bit, method in enumerate(METHODS[family])]
+        known = METHODS[family][: int(dimension.bounds[1]).bit_length()]
+        meanings = [f"{1 << bit} {method}" for bit, method in enumerate(known)]
         return f"; its bits: {', '.join(meanings)}"
     meanings = [f"{mask} is {', '.join(methods_of_mask(family, mask))}" for mask in dimension.choices]
     return f"; {'; '.join(meanings)}"
