@@ -32,13 +32,11 @@ def augmentation_text(parameters: Mapping[str, Any]) -> str:
     by = {family: _methods(parameters, family) for family in FAMILIES if policy in policies_with(family)}
     most, share = parameters["augmentation_variants"], parameters["augmentation_probability"]
     place = "beside" if parameters["augmentation_mode"] == "add" else "in the place of"
-    nulls = " Altered posts were also shown with criteria that they do not meet." * bool(
-        parameters.get("augmentation_nulls")
-    )
+    nulls = "Altered posts were also shown with criteria that they do not meet. "
     return (
         f"Trained with augmentation: of {share:.0%} of the evidence sentences of the training examples at most {most} "
-        f"variant{'s' if most > 1 else ''} each, by {_HOW[policy].format(**by)}, {place} the examples themselves.{nulls}"
-        " Validation and test examples are never varied."
+        f"variant{'s' if most > 1 else ''} each, by {_HOW[policy].format(**by)}, {place} the examples themselves. "
+        f"{nulls if parameters.get('augmentation_nulls') else ''}Validation and test examples are never varied."
     )
 
 
