@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from evidence_hpo.augmentation.vectors import read_vectors
+from evidence_hpo.augmentation.vectors import Neighbours, read_vectors
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.textattack import TEXTATTACK_METHODS
 from evidence_hpo.errors import ConfigurationError, DataError
@@ -52,7 +52,10 @@ _OF_STOP_WORDS = ("change_number", "contract", "extend")
 
 _ATTACKS = {"deepwordbug": "DeepWordBugGao2018", "pwws": "PWWSRen2019", "iga": "IGAWang2019"}
 _LONGEST_INPUT = 128
-"""Tokens of an input of a masked language model; TextAttack pads every input to it."""
+"""Tokens of a model's input; TextAttack pads every input to it."""
+
+_CANDIDATES = 50
+"""Neighbours of a word that may take its place, as in TextAttack's own recipes."""
 
 
 class TextAttackFamily:
@@ -131,20 +134,20 @@ class TextAttackFamily:
 
     def _vectors(self, path: Path) -> Any:
         words, matrix = read_vectors(path)
-        return self._library.shared.WordEmbedding(matrix, {w: i for i, w in enumerate(words)}, dict(enumerate(words)))
+        by_word, by_number = {word: number for number, word in enumerate(words)}, dict(enumerate(words))
+        return self._library.shared.WordEmbedding(matrix, by_word, by_number, Neighbours(matrix, _CANDIDATES))
 
     def _embedding(self, path: Path) -> tuple[Any, Any]:
         """Return the transformation and constraint of TextAttack's EmbeddingAugmenter, with the vectors of a file."""
         vectors = self._vectors(path)
-        most = min(50, len(vectors.embedding_matrix) - 1)
         semantics = importlib.import_module("textattack.constraints.semantics")
-        transformation = self._library.transformations.WordSwapEmbedding(max_candidates=most, embedding=vectors)
+        transformation = self._library.transformations.WordSwapEmbedding(max_candidates=_CANDIDATES, embedding=vectors)
         return transformation, semantics.WordEmbeddingDistance(embedding=vectors, min_cos_sim=0.8)
 
     def _masked_lm(self, name: str, folder: Path) -> Any:
         transformers = importlib.import_module("transformers")
         model, tokenizer = _loaded(folder, transformers.AutoModelForMaskedLM, "masked_lm")
-        longest = min(_LONGEST_INPUT, model.config.max_position_embeddings - 2)
+        longest = tokenizer.model_max_length
         arguments = {"masked_language_model": model, "tokenizer": tokenizer, "max_length": longest}
         if name == "masked_lm_swap":
             return self._library.transformations.WordSwapMaskedLM(method="bae", **arguments)
@@ -165,12 +168,16 @@ def _loaded(folder: Path, kind: Any, key: str) -> tuple[Any, Any]:
     transformers = importlib.import_module("transformers")
     try:
         model = kind.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        return model.eval(), transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
         raise DataError(
             f"augmentation.{key}: {folder}: not a model with its tokeniser ({type(error).__name__}); write both with "
             "save_pretrained"
         ) from error
+    # Some encoders leave two positions of their longest input unused.
+    positions = getattr(model.config, "max_position_embeddings", _LONGEST_INPUT + 2)
+    tokenizer.model_max_length = min(_LONGEST_INPUT, positions - 2)
+    return model.eval(), tokenizer
 
 
 def _no_download(*_: Any, **__: Any) -> bool:

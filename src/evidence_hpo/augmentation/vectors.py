@@ -10,7 +10,29 @@ from numpy.typing import NDArray
 
 from evidence_hpo.errors import DataError
 
-__all__ = ["read_vectors"]
+__all__ = ["Neighbours", "read_vectors"]
+
+
+class Neighbours:
+    """The nearest words of a word, found when they are first asked for: TextAttack's own search fails.
+
+    Args:
+        matrix: Vectors of all words, [words, dimensions].
+        most: Number of neighbours.
+    """
+
+    def __init__(self, matrix: NDArray[np.float32], most: int) -> None:
+        self._matrix = matrix
+        self._most = min(most, len(matrix) - 1)
+        self._found: dict[int, list[int]] = {}
+
+    def __getitem__(self, word: int) -> list[int]:
+        """Return the word itself and then its neighbours, the nearest first; of equally near ones the first word."""
+        if word not in self._found:
+            distances = np.linalg.norm(self._matrix - self._matrix[word], axis=1)
+            distances[word] = -1.0
+            self._found[word] = np.argsort(distances, kind="stable")[: self._most + 1].tolist()
+        return self._found[word]
 
 
 def read_vectors(path: Path) -> tuple[list[str], NDArray[np.float32]]:
