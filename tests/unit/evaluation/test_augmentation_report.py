@@ -41,8 +41,8 @@ def test_the_sentence_names_methods_shares_and_mode() -> None:
     assert augmentation_text(parameters) == (
         "Trained with augmentation: of 50% of the evidence sentences of the training examples at most 3 variants each, "
         "by random_deletion or aeda (simple, strength level 0), varied once more by synonym_insertion (textattack, "
-        "strength level 1), beside the examples themselves. Altered posts were also shown with criteria that they do not meet. "
-        "Validation and test examples are never varied."
+        "strength level 1), beside the examples themselves. Altered posts were also shown with criteria that they do "
+        "not meet. Validation and test examples are never varied."
     )
 
 
