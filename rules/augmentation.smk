@@ -142,7 +142,12 @@ rule summarize_augmentation:
     input:
         lambda wildcards: study.bank_records(),
     output:
-        paths.AUGMENTATION_SUMMARY,
+        report(
+            paths.AUGMENTATION_SUMMARY,
+            caption="../report/augmentation_data.rst",
+            category="Augmentation",
+            labels={"table": "counts by bank"},
+        ),
     log:
         "results/logs/summarize_augmentation.log",
     conda:

@@ -182,6 +182,32 @@ rule plot_evaluation:
         " --code {params.code} --log {log}"
 
 
+rule plot_augmentation:
+    input:
+        summary=paths.AUGMENTATION_SUMMARY,
+    output:
+        figure=report(
+            paths.AUGMENTATION_FIGURE,
+            caption="../report/augmentation.rst",
+            category="Augmentation",
+            labels={"figure": "variants made and rejected"},
+        ),
+    log:
+        "results/logs/plot_augmentation.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("plot_augmentation"),
+    message:
+        "Drawing the banks of variants"
+    shell:
+        "python -m evidence_hpo.steps.plot_augmentation --summary {input.summary} --figure {output.figure}"
+        " --code {params.code} --log {log}"
+
+
 rule draw_dag:
     output:
         rulegraph=report(

@@ -396,6 +396,8 @@ class StudyGraph:
     def figures(self) -> list[str]:
         """Return all figures of the study."""
         found = [paths.RULEGRAPH, paths.DAG]
+        if self.all_banks():
+            found.append(paths.AUGMENTATION_FIGURE)
         for architecture in self.architectures:
             for pattern, names in (
                 (paths.SEARCH_FIGURE, paths.SEARCH_FIGURES),

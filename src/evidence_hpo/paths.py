@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AUGMENTATION_FIGURE",
     "AUGMENTATION_SUMMARY",
     "AUGMENTED",
     "AUGMENTED_EXAMPLES",
@@ -133,6 +134,7 @@ RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
+AUGMENTATION_FIGURE = "results/reports/augmentation.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"

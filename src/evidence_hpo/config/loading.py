@@ -210,6 +210,21 @@ def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
     yield from _stage_problems(configuration)
     for name, space in configuration.spaces.items():
         yield from _space_problems(configuration, name, space)
+    yield from _augmentation_problems(configuration)
+
+
+def _augmentation_problems(configuration: Configuration) -> Iterable[str]:
+    """A run can use no more variants of a sentence than the banks hold."""
+    held, parameter = configuration.augmentation.variants, "augmentation_variants"
+    wanted = {f"training.parameters.{parameter}": getattr(configuration.training.parameters, parameter)}
+    wanted |= {
+        f"spaces.{name}.{parameter}": max(_possible_values(space, parameter, held))
+        for name, space in configuration.spaces.items()
+        if parameter in space.root
+    }
+    for key, most in wanted.items():
+        if most > held:
+            yield f"{key}: {most} is more than the {held} of augmentation.variants; raise that or lower this"
 
 
 def _stage_problems(configuration: Configuration) -> Iterable[str]:

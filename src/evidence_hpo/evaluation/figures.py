@@ -26,6 +26,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "VERMILLION",
+    "YELLOW",
     "log_scale",
     "new_figure",
     "say",
@@ -38,6 +39,7 @@ __all__ = [
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 SKY, VERMILLION, PURPLE, GREY = "#56B4E9", "#D55E00", "#CC79A7", "#999999"
+YELLOW = "#F0E442"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 
 _STYLE: Any = {
