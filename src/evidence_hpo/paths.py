@@ -52,6 +52,7 @@ __all__ = [
     "SPLIT_ANNOTATIONS",
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
+    "STUDY_LOG",
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
@@ -129,6 +130,9 @@ SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
+
+# --- the run as a whole ----------------------------------------------------------------------------------------
+STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""
