@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from tests.workflow.study import TINY, Study, overlay
 
-from evidence_hpo.cli.jobs import failure_since
 from evidence_hpo.cli.reproduce import Mode, reproduce
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
 from evidence_hpo.errors import TrainingError
@@ -173,7 +172,7 @@ def test_damaged_data_and_a_held_folder_have_their_exit_codes(study: Study) -> N
         tokens.write_bytes(content)
         os.utime(tokens, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert damaged.returncode == 3
-    assert damaged.stderr.strip().splitlines()[-1].startswith("results/tokens/small/criteria/train/examples.arrow")
+    assert "error: results/tokens/small/criteria/train/examples.arrow: " in damaged.stderr
     program = (
         "import signal; from pathlib import Path; from evidence_hpo.cli.locks import claim_folder;"
         f"claim_folder(Path({str(study.folder)!r})); print('held', flush=True); signal.pause()"
@@ -185,18 +184,3 @@ def test_damaged_data_and_a_held_folder_have_their_exit_codes(study: Study) -> N
         holder.kill()
     assert held.returncode == 4
     assert "another run holds this folder" in held.stderr
-
-
-def test_the_first_failed_job_gives_the_exit_code(tmp_path: Path) -> None:
-    def log(name: str, *events: dict[str, str]) -> None:
-        (tmp_path / name).write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
-
-    assert failure_since(tmp_path, 0.0) is None
-    log("a.log", {"event": "failed", "time": "2100-01-01T00:00:02.000+00:00", "error": "StorageError", "message": "m"})
-    log("b.log", {"event": "failed", "time": "2100-01-01T00:00:01.000+00:00", "error": "DataError", "message": "n"})
-    log("c.log", {"event": "finished", "time": "2100-01-01T00:00:00.000+00:00", "message": "o"})
-    (tmp_path / "d.log").write_text("not JSON\n", encoding="utf-8")
-    found = failure_since(tmp_path, 0.0)
-    assert found is not None
-    assert found["error"] == "DataError"
-    assert failure_since(tmp_path, 4102444801.5) is None, "older failures are of an earlier command"
