@@ -11,7 +11,7 @@ from functools import cached_property
 
 from evidence_hpo import paths
 from evidence_hpo.config.augmentation import FAMILIES
-from evidence_hpo.config.banks import Bank, Variation, possible_banks, possible_sources
+from evidence_hpo.config.banks import Bank, Variation, banks_of_run, possible_banks, possible_sources
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.loading import resolved_parameters
@@ -163,6 +163,8 @@ class StudyGraph:
     def original_banks(self, task: str, family: str) -> list[str]:
         """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
         variations: set[Variation] = set()
+        if task in self.tasks(self.run_architecture):
+            variations |= possible_sources(Space({}), self._fixed, family)
         for architecture in self.architectures:
             if task in self.tasks(architecture):
                 for stage in self.stages_of(architecture):
@@ -378,14 +380,24 @@ class StudyGraph:
         """Return the settings of a run outside the search."""
         return single_run_settings(self.configuration).model_dump_json()
 
-    def run_token_files(self, pattern: str) -> list[str]:
-        """Return the token caches of such a run, for its one encoder."""
-        backbone = self.configuration.training.parameters.backbone
-        return [
-            pattern.format(backbone=backbone, task=task, split=split)
-            for task in self.tasks(self.run_architecture)
-            for split in SEARCH_SPLITS
+    def run_token_files(self, pattern: str, augmented: str) -> list[str]:
+        """Return the token caches of such a run, for its one encoder, and the banks that it takes variants from.
+
+        Args:
+            pattern: ``TOKEN_TEXTS`` or ``TOKEN_EXAMPLES``.
+            augmented: ``AUGMENTED_TEXTS`` or ``AUGMENTED_EXAMPLES``.
+        """
+        run = single_run_settings(self.configuration)
+        backbone, tasks = run.parameters["backbone"], self.tasks(self.run_architecture)
+        caches = [
+            pattern.format(backbone=backbone, task=task, split=split) for task in tasks for split in SEARCH_SPLITS
         ]
+        banks = [
+            augmented.format(backbone=backbone, task=task, **bank._asdict())
+            for task in tasks
+            for bank in banks_of_run(run.parameters)
+        ]
+        return [*caches, *banks]
 
     def run_backbone(self, pattern: str) -> str:
         """Return the path of such a run's encoder."""

@@ -201,14 +201,14 @@ def test_a_run_outside_the_search_uses_the_fixed_values_and_its_own_section() ->
     settings = single_run_settings(default)
     assert (settings.architecture, settings.seed, settings.epochs) == ("criteria", default.study.seed, 9)
     assert "null_weight" not in settings.parameters, "acts on evidence alone"
-    assert study.run_token_files(paths.TOKEN_TEXTS) == [
+    assert study.run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS) == [
         "results/tokens/small/criteria/train/texts.arrow",
         "results/tokens/small/criteria/validation/texts.arrow",
     ]
     own = default.model_copy(update={"run": RunSettings(architecture="joint", epochs=3, seed=8)})
     changed = single_run_settings(own)
     assert (changed.architecture, changed.seed, changed.epochs) == ("joint", 8, 3)
-    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS)) == 4
+    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS)) == 4
     searched = {"spaces.sample.learning_rate": {"low": 1e-6, "high": 1e-5}}
     raw = {**default.model_dump(mode="json"), "overrides": searched}
     assert single_run_settings(load_configuration(raw)) == settings, "the search is no part of it"

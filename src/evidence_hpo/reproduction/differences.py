@@ -9,11 +9,13 @@ from typing import Any
 
 from evidence_hpo import paths
 from evidence_hpo.code_digest import code_digest
+from evidence_hpo.config.banks import sources_of_run
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.files import digest_directory, digest_file, read_json
 from evidence_hpo.provenance import origin_here
 from evidence_hpo.reproduction.recorded import CacheFiles, RecordedRun
 from evidence_hpo.search.trial_cache import WEIGHTS
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
 __all__ = ["KINDS", "Difference", "differences", "refuse_changed"]
@@ -49,7 +51,7 @@ def differences(
         DataError: A file is missing.
     """
     found = [difference for cache in run.caches(splits) for difference in _of_cache(run, cache)]
-    found += _of_backbone(run) if train else _of_model(run)
+    found += [*_of_banks(run), *_of_backbone(run)] if train else _of_model(run)
     code = code_digest("evidence_hpo.training.run")
     found += _unequal("code", {"training": run.record["digests"]["code"]}, {"training": code})
     here = origin_here()
@@ -93,6 +95,16 @@ def _of_cache(run: RecordedRun, cache: CacheFiles) -> Iterator[Difference]:
         raise DataError(f"{run.path}: names no digest of {cache.task}, {cache.split} split")
     if opened.digest != recorded:
         yield Difference("data", f"{cache.split} examples of {cache.task}", recorded, opened.digest)
+
+
+def _of_banks(run: RecordedRun) -> list[Difference]:
+    """Compare the rows that the run may take of each bank with the record."""
+    parameters, recorded, here = run.record["parameters"], {}, {}
+    for one in run.banks():
+        name, sources = f"{one.task}/augmented/{one.bank}", sources_of_run(parameters, one.bank.source)
+        recorded[name] = run.record["digests"]["augmentation"][one.task][str(one.bank)]
+        here[name] = TokenBank.open(one.texts, one.examples).digest(sources)
+    return _unequal("data", recorded, here)
 
 
 def _recorded_digests(run: RecordedRun, split: str) -> Mapping[str, str]:

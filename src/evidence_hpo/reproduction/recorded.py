@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from evidence_hpo import paths
+from evidence_hpo.config.banks import Bank, banks_of_run
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.files import read_json
 from evidence_hpo.paths import TASKS
 from evidence_hpo.provenance import read_origin
 from evidence_hpo.schemas import read_artefact
 
-__all__ = ["CacheFiles", "RecordedRun", "find_record", "read_recorded_run", "run_name"]
+__all__ = ["BankFiles", "CacheFiles", "RecordedRun", "find_record", "read_recorded_run", "run_name"]
 
 _RESULTS = Path("results")
 
@@ -29,6 +30,16 @@ class CacheFiles:
     examples: Path
     provenance: Path
     """What the job that wrote them left."""
+
+
+@dataclass(frozen=True)
+class BankFiles:
+    """The two files of a tokenised bank."""
+
+    task: str
+    bank: Bank
+    texts: Path
+    examples: Path
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,15 @@ class RecordedRun:
     def caches(self, splits: Sequence[str]) -> list[CacheFiles]:
         """Return the token caches of the run's encoder and tasks."""
         return [self._cache(split, task) for split in splits for task in self.tasks]
+
+    def banks(self) -> list[BankFiles]:
+        """Return the tokenised banks that the run takes variants from."""
+        return [self._bank(task, bank) for task in self.tasks for bank in banks_of_run(self.record["parameters"])]
+
+    def _bank(self, task: str, bank: Bank) -> BankFiles:
+        place = {"backbone": self.backbone, "task": task, **bank._asdict()}
+        texts, examples = (Path(p.format(**place)) for p in (paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES))
+        return BankFiles(task, bank, texts, examples)
 
     def _cache(self, split: str, task: str) -> CacheFiles:
         place = {"backbone": self.backbone, "task": task, "split": split}
