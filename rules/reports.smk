@@ -283,7 +283,7 @@ rule write_overview:
             labels={"page": "the study in a minute"},
         ),
         configuration=report(
-            paths.CONFIGURATION,
+            paths.STUDY_CONFIGURATION,
             caption="../report/configuration.rst",
             category="Work and cost",
             labels={"table": "configuration"},

@@ -52,6 +52,7 @@ __all__ = [
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
     "STUDY_LOG",
+    "STUDY_CONFIGURATION",
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
@@ -124,7 +125,7 @@ TIMELINE = "results/reports/timeline.svg"
 COST_FIGURE = "results/reports/cost.svg"
 COST = "results/reports/cost.json"
 OVERVIEW = "results/reports/overview.html"
-CONFIGURATION = "results/reports/configuration.json"
+STUDY_CONFIGURATION = "results/reports/configuration.json"
 PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
