@@ -17,11 +17,13 @@ container: os.environ.get("EVIDENCE_HPO_IMAGE") or f"{workflow.basedir}/docker/e
 
 include: "rules/common.smk"
 include: "rules/data.smk"
+include: "rules/augmentation.smk"
 include: "rules/tokens.smk"
 include: "rules/search.smk"
 include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
+include: "rules/train.smk"
 
 
 rule all:
@@ -30,6 +32,7 @@ rule all:
         paths.RETRAIN_SUMMARY,
         paths.EVALUATION_REPORT,
         paths.STUDY_SUMMARY,
+        paths.RESOLVED_CONFIGURATION,
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),

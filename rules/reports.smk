@@ -182,6 +182,32 @@ rule plot_evaluation:
         " --code {params.code} --log {log}"
 
 
+rule plot_augmentation:
+    input:
+        summary=paths.AUGMENTATION_SUMMARY,
+    output:
+        figure=report(
+            paths.AUGMENTATION_FIGURE,
+            caption="../report/augmentation.rst",
+            category="Training data",
+            labels={"figure": "variants made and rejected"},
+        ),
+    log:
+        "results/logs/plot_augmentation.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_of("plot_augmentation"),
+    message:
+        "Drawing the banks of variants"
+    shell:
+        "python -m evidence_hpo.steps.plot_augmentation --summary {input.summary} --figure {output.figure}"
+        " --code {params.code} --log {log}"
+
+
 rule draw_dag:
     output:
         rulegraph=report(
@@ -214,6 +240,31 @@ rule draw_dag:
         " --rulegraph {output.rulegraph} --dag {output.dag} --code {params.code} --log {log}"
 
 
+rule write_configuration:
+    output:
+        configuration=report(
+            paths.RESOLVED_CONFIGURATION,
+            caption="../report/configuration.rst",
+            category="Work and cost",
+            labels={"table": "configuration"},
+        ),
+    log:
+        "results/logs/write_configuration.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=study.configuration.model_dump_json(),
+        code=code_of("write_configuration"),
+    message:
+        "Writing the resolved configuration"
+    shell:
+        "python -m evidence_hpo.steps.write_configuration --settings {params.settings:q}"
+        " --output {output.configuration} --code {params.code} --log {log}"
+
+
 rule report_cost:
     # After everything that it counts; what it reads of each job is that job's provenance.
     input:
@@ -226,6 +277,7 @@ rule report_cost:
             *expand(paths.EXPORTED_MODEL, architecture=study.architectures),
             *expand(paths.SEARCH_ANALYSIS, architecture=study.architectures),
             *study.figures(),
+            paths.RESOLVED_CONFIGURATION,
         ],
     output:
         cost=report(
@@ -274,6 +326,7 @@ rule write_overview:
         cost=paths.COST,
         corpus=paths.CORPUS_REPORT,
         splits=paths.SPLITS,
+        configuration=paths.RESOLVED_CONFIGURATION,
         template=f"{workflow.basedir}/report/overview.html.jinja",
     output:
         page=report(
@@ -281,12 +334,6 @@ rule write_overview:
             caption="../report/overview.rst",
             category="Overview",
             labels={"page": "the study in a minute"},
-        ),
-        configuration=report(
-            paths.STUDY_CONFIGURATION,
-            caption="../report/configuration.rst",
-            category="Work and cost",
-            labels={"table": "configuration"},
         ),
     log:
         "results/logs/write_overview.log",
@@ -296,14 +343,13 @@ rule write_overview:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=study.configuration.model_dump_json(),
         provenance=paths.PROVENANCE,
         code=code_of("write_overview"),
     message:
         "Writing the overview"
     shell:
-        "python -m evidence_hpo.steps.write_overview --settings {params.settings:q} --summary {input.summary}"
+        "python -m evidence_hpo.steps.write_overview --summary {input.summary}"
         " --report {input.report} --evaluations {input.evaluations} --retraining {input.retraining}"
         " --spaces {input.spaces} --cost {input.cost} --corpus {input.corpus} --splits {input.splits}"
         " --provenance {params.provenance} --template {input.template:q} --page {output.page}"
-        " --configuration {output.configuration} --code {params.code} --log {log}"
+        " --configuration {input.configuration} --code {params.code} --log {log}"

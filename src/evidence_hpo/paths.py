@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AUGMENTATION_FIGURE",
     "AUGMENTATION_SUMMARY",
     "AUGMENTED",
     "AUGMENTED_EXAMPLES",
+    "AUGMENTED_RECORD",
     "AUGMENTED_TEXTS",
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
-    "CONFIGURATION",
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
@@ -37,10 +38,16 @@ __all__ = [
     "PROVENANCE",
     "REFIT_MODEL",
     "REFIT_RECORD",
+    "RESOLVED_CONFIGURATION",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "RUN_CONFIGURATION",
+    "RUN_CONFUSION",
+    "RUN_MODEL",
+    "RUN_RECORD",
+    "RUN_REPORT",
     "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
@@ -51,7 +58,6 @@ __all__ = [
     "SPLIT_ANNOTATIONS",
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
-    "STUDY_CONFIGURATION",
     "STUDY_LOG",
     "STUDY_SUMMARY",
     "TASKS",
@@ -65,6 +71,8 @@ __all__ = [
 
 TASKS = ("criteria", "evidence")
 
+RESOLVED_CONFIGURATION = "results/configuration.yaml"
+
 # --- data ------------------------------------------------------------------------------------------------------
 CORPUS_POSTS = "results/corpus/posts.parquet"
 CORPUS_ANNOTATIONS = "results/corpus/annotations.parquet"
@@ -77,6 +85,7 @@ EXAMPLES = "results/examples/{task}/{split}.parquet"
 
 # --- augmentation ----------------------------------------------------------------------------------------------
 AUGMENTED = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.parquet"
+AUGMENTED_RECORD = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.json"
 AUGMENTATION_SUMMARY = "results/augmentation/summary.json"
 AUGMENTED_TEXTS = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/texts.arrow"
 AUGMENTED_EXAMPLES = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/examples.arrow"
@@ -115,9 +124,17 @@ EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
 
+# --- one run outside the search --------------------------------------------------------------------------------
+RUN_RECORD = "results/runs/{run}/record.json"
+RUN_MODEL = "results/runs/{run}/model"
+RUN_CONFIGURATION = "results/runs/{run}/config/config.yaml"
+RUN_REPORT = "results/runs/{run}/classification_report.json"
+RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
+
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
+AUGMENTATION_FIGURE = "results/reports/augmentation.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
@@ -125,12 +142,10 @@ TIMELINE = "results/reports/timeline.svg"
 COST_FIGURE = "results/reports/cost.svg"
 COST = "results/reports/cost.json"
 OVERVIEW = "results/reports/overview.html"
-STUDY_CONFIGURATION = "results/reports/configuration.json"
 PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 # --- the run as a whole ----------------------------------------------------------------------------------------
-CONFIGURATION = "results/configuration.yaml"
 STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")

@@ -19,8 +19,8 @@ RETRAIN = {"select_configs": 1, "retrain_config": 2, **FINAL}
 SEARCH = {"run_trials": 2, "collect_trials": 1, "plot_search": 1, "export_study": 1, **RETRAIN}
 # Cost and overview tell of everything that ran, so they follow every change.
 LAST = {"report_cost": 1, "write_overview": 1}
-# The picture of the graph belongs to the whole configuration.
-PICTURE = {"draw_dag": 1, **LAST}
+# The picture of the graph and the resolved configuration belong to the whole configuration.
+PICTURE = {"draw_dag": 1, "write_configuration": 1, **LAST}
 
 CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("nothing", {}, {}),
@@ -63,7 +63,7 @@ CODE_CHANGES = [
         {"narrow_space": 1, "propose_trials": 2, **SEARCH, **LAST},
     ),
     ("evaluation/usage.py", {"export_model": 1, **LAST}),
-    ("dag.py", PICTURE),
+    ("dag.py", {"draw_dag": 1, **LAST}),
     ("reports/overview.py", {"write_overview": 1}),
 ]
 

@@ -19,8 +19,10 @@ from evidence_hpo.cli.launch import Launch, launch
 from evidence_hpo.cli.list_checkpoints import list_checkpoints
 from evidence_hpo.cli.list_studies import list_studies
 from evidence_hpo.cli.plan import plan
+from evidence_hpo.cli.reproduce import reproduce
 from evidence_hpo.cli.show_best import show_best
 from evidence_hpo.cli.summarize_study import summarize_study
+from evidence_hpo.cli.train import train
 from evidence_hpo.cli.tune import tune
 from evidence_hpo.cli.workflow import (
     Overlays,
@@ -47,6 +49,8 @@ app.command()(list_studies)
 app.command()(list_checkpoints)
 app.command()(cleanup)
 app.command()(doctor)
+app.command()(train)
+app.command()(reproduce)
 
 REPORT = Path("results/report.html")
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from evidence_hpo.files import write_text
+from evidence_hpo.files import atomic_path, write_text
 from evidence_hpo.svg_theme import themed
 
 __all__ = [
@@ -26,17 +26,20 @@ __all__ = [
     "PURPLE",
     "SKY",
     "VERMILLION",
+    "YELLOW",
     "log_scale",
     "new_figure",
     "say",
     "style",
     "whole_numbers",
+    "write_png",
     "write_svg",
 ]
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 SKY, VERMILLION, PURPLE, GREY = "#56B4E9", "#D55E00", "#CC79A7", "#999999"
+YELLOW = "#F0E442"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 
 _STYLE: Any = {
@@ -111,3 +114,9 @@ def write_svg(figure: Figure, path: Path, *, dark: bool = True) -> None:
     with style():
         figure.savefig(drawn, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
     write_text(path, themed(drawn.getvalue()) if dark else drawn.getvalue())
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, atomically."""
+    with style(), atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -1,11 +1,10 @@
-"""Step `write_overview`: the study on one page, and the configuration that makes it again."""
+"""Step `write_overview`: the study on one page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from evidence_hpo.config.configuration import Configuration
-from evidence_hpo.files import write_json, write_text
+from evidence_hpo.files import write_text
 from evidence_hpo.reports.jobs import read_jobs
 from evidence_hpo.reports.overview import commits, overview, rendered
 from evidence_hpo.schemas import read_artefact
@@ -14,7 +13,6 @@ from evidence_hpo.step import run_step
 
 def write_overview(
     *,
-    settings: Configuration,
     summary: Path,
     report: Path,
     evaluations: list[Path],
@@ -24,14 +22,13 @@ def write_overview(
     corpus: Path,
     splits: Path,
     provenance: Path,
+    configuration: Path,
     template: Path,
     page: Path,
-    configuration: Path,
 ) -> None:
     """Write the page.
 
     Args:
-        settings: The whole configuration.
         summary: ``study_summary.json``.
         report: ``evaluation_report.json``.
         evaluations: ``evaluation.json`` of each architecture.
@@ -41,9 +38,9 @@ def write_overview(
         corpus: The corpus report.
         splits: ``splits.json``.
         provenance: Folder of the provenance.
+        configuration: The resolved configuration, which the page names.
         template: Jinja template of the page.
         page: HTML file to write.
-        configuration: JSON file to write: the settings, as a file for ``--configfile``.
     """
     content = overview(
         summary=read_artefact(summary, "study_summary"),
@@ -59,7 +56,6 @@ def write_overview(
         "commits": commits(read_jobs(provenance).values()),
         "configuration": configuration.as_posix(),
     }
-    write_json(configuration, settings.model_dump(mode="json"))
     write_text(page, rendered(template, content))
 
 

@@ -67,7 +67,7 @@ def content(checked: dict[str, Any], summary: dict[str, Any] | None = None, cost
             splits=SPLITS,
         ),
         "commits": commits([provenance("evaluate", 0, 1)]),
-        "configuration": "results/reports/configuration.json",
+        "configuration": "results/configuration.yaml",
     }
 
 
@@ -154,7 +154,7 @@ def test_the_search_the_winner_and_the_digests_are_there() -> None:
     assert "trial 2 of stage2" in shown
     assert source.count(DIGEST) == 1, "equal digests are one line"
     assert f"git checkout {'a' * 40}" in shown
-    assert "evidence-hpo run --configfile results/reports/configuration.json" in shown
+    assert "evidence-hpo run --configfile results/configuration.yaml" in shown
 
 
 def test_unknown_energy_is_said_and_known_energy_is_shown_with_its_reach() -> None:
