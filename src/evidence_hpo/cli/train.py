@@ -127,7 +127,7 @@ def _rehearsed(study: StudyGraph) -> dict[str, Any]:
     backbone, manifest = (Path(study.run_backbone(pattern)) for pattern in (paths.BACKBONE, paths.BACKBONE_MANIFEST))
     inputs = open_training_inputs([backbone], [manifest], texts, examples)
     request = single_request("dry run", settings, inputs)
-    data = inputs.of_run(str(settings.parameters["backbone"]), settings.architecture)
+    data = inputs.of_run(settings.parameters, settings.architecture)
     opened = RunInputs(data.backbone.directory, data.train, data.validation)
     return rehearse(spec_of(request), opened, lambda line: typer.echo(line, err=True))
 
