@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ from tests.workflow.study import TINY, Study, overlay
 from evidence_hpo.cli.reproduce import Mode, reproduce
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
 from evidence_hpo.errors import TrainingError
-from evidence_hpo.files import digest_file, read_json
+from evidence_hpo.files import digest_file, read_json, read_json_lines
 from evidence_hpo.graph import single_run_settings
 from evidence_hpo.schemas import read_artefact
 from evidence_hpo.search.interruption import DEADLINE_VARIABLE
@@ -72,8 +71,7 @@ def test_a_run_leaves_model_scores_and_its_configuration(study: Study, mine: sub
     assert (settings.seed, settings.epochs, settings.parameters) == (5, 2, record["parameters"])
     provenance = read_json(study.folder / "results/provenance/runs/mine.json")
     assert provenance["arguments"]["settings"] == settings.model_dump(mode="json")
-    log = (study.folder / "results/logs/runs/mine.log").read_text(encoding="utf-8")
-    events = [json.loads(line)["event"] for line in log.splitlines()]
+    events = [one["event"] for one in read_json_lines(study.folder / "results/logs/runs/mine.log")]
     assert events[-1] == "finished"
     assert "run_progress" in events
 
