@@ -12,18 +12,25 @@ from functools import cached_property
 from evidence_hpo import paths
 from evidence_hpo.config.augmentation import FAMILIES
 from evidence_hpo.config.banks import Bank, Variation, possible_banks, possible_sources
+from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.loading import resolved_parameters
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.policies import ORIGINAL
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
+from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.paths import TASKS
-from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
+from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings, SingleRunSettings
 
-__all__ = ["SEARCH_SPLITS", "StudyGraph"]
+__all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 
 SEARCH_SPLITS = ("train", "validation")
 """The splits that search and training may read. The test split is read by `evaluate` alone."""
+
+_AUGMENTED = {paths.TOKEN_TEXTS: paths.AUGMENTED_TEXTS, paths.TOKEN_EXAMPLES: paths.AUGMENTED_EXAMPLES}
+_NOTHING = Space({})
+"""The space of a run outside the search: all its parameters are fixed."""
 
 
 class StudyGraph:
@@ -159,12 +166,22 @@ class StudyGraph:
 
     def original_banks(self, task: str, family: str) -> list[str]:
         """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
-        variations: set[Variation] = set()
-        for architecture in self.architectures:
-            if task in self.tasks(architecture):
-                for stage in self.stages_of(architecture):
-                    space = self.searched_space(architecture, stage)
-                    variations |= possible_sources(space, self._fixed, family)
+        variations = self._varied_again(task, family)
+        if task in self.tasks(self.run_architecture):
+            variations |= possible_sources(_NOTHING, self._fixed, family)
+        return self._original_paths(task, variations)
+
+    def _varied_again(self, task: str, family: str) -> set[Variation]:
+        """Return by what the search may vary sentences before it varies them once more."""
+        spaces = [
+            self.searched_space(architecture, stage)
+            for architecture in self.architectures
+            if task in self.tasks(architecture)
+            for stage in self.stages_of(architecture)
+        ]
+        return {one for space in spaces for one in possible_sources(space, self._fixed, family)}
+
+    def _original_paths(self, task: str, variations: Iterable[Variation]) -> list[str]:
         banks = [Bank(ORIGINAL, *variation) for variation in sorted(variations)]
         return [path for bank in banks for path in self.bank_paths(task, *bank)]
 
@@ -177,14 +194,19 @@ class StudyGraph:
         ]
 
     def all_banks(self) -> list[str]:
-        """Return all banks of the study, all parts; none where nothing is augmented."""
+        """Return all banks that the search may use, all parts; none where nothing is augmented."""
         found: set[tuple[str, Bank]] = set()
         for architecture in self.architectures:
             for stage in self.stages_of(architecture):
                 banks = self.banks(architecture, stage)
                 found |= {(task, bank) for task in self.tasks(architecture) for bank in banks}
         own = [path for task, bank in sorted(found) for path in self.bank_paths(task, *bank)]
-        varied_again = [path for task in TASKS for family in FAMILIES for path in self.original_banks(task, family)]
+        varied_again = [
+            path
+            for task in TASKS
+            for family in FAMILIES
+            for path in self._original_paths(task, self._varied_again(task, family))
+        ]
         return list(dict.fromkeys([*own, *varied_again]))
 
     def augmented_files(self, pattern: str, architecture: str, stage: str | None = None) -> list[str]:
@@ -331,6 +353,18 @@ class StudyGraph:
             for seed in range(self.configuration.retrain.refit_seeds)
         ]
 
+    def model_records(self) -> list[str]:
+        """Return the records of all models that are trained after the search."""
+        return [
+            record
+            for architecture in self.architectures
+            for record in (
+                *self.retrain_records(architecture),
+                *self.final_paths(paths.FINAL_RECORD, architecture),
+                *self.refit_paths(paths.REFIT_RECORD, architecture),
+            )
+        ]
+
     def retrain_settings(self) -> str:
         """Return the settings of a retrained model."""
         study, retrain = self.configuration.study, self.configuration.retrain
@@ -351,6 +385,34 @@ class StudyGraph:
     def lags(self, architecture: str) -> list[int]:
         """Return of each stage, in order, how many rounds a proposal does not wait for."""
         return [stage.lag for stage in self.stages_of(architecture).values()]
+
+    # --- one run outside the search ----------------------------------------------------------------------------
+
+    @property
+    def run_architecture(self) -> str:
+        """Architecture of a run outside the search."""
+        return self.configuration.run.architecture or self.architectures[0]
+
+    def run_settings(self) -> str:
+        """Return the settings of a run outside the search."""
+        return single_run_settings(self.configuration).model_dump_json()
+
+    def run_token_files(self, pattern: str) -> list[str]:
+        """Return the token caches of such a run, for its one encoder, and the tokenised banks that it uses.
+
+        Args:
+            pattern: ``TOKEN_TEXTS`` or ``TOKEN_EXAMPLES``.
+        """
+        tasks, place = self.tasks(self.run_architecture), {"backbone": self._fixed.backbone}
+        banks = sorted(possible_banks(_NOTHING, self._fixed))
+        return [
+            *(pattern.format(**place, task=task, split=split) for task in tasks for split in SEARCH_SPLITS),
+            *(_AUGMENTED[pattern].format(**place, task=task, **bank._asdict()) for task in tasks for bank in banks),
+        ]
+
+    def run_backbone(self, pattern: str) -> str:
+        """Return the path of such a run's encoder."""
+        return pattern.format(backbone=self.configuration.training.parameters.backbone)
 
     # --- reports -----------------------------------------------------------------------------------------------
 
@@ -376,3 +438,34 @@ class StudyGraph:
     def trials_per_gpu(self) -> int:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
+
+
+def single_run_settings(configuration: Configuration) -> SingleRunSettings:
+    """Return what a run outside the search is made with: the fixed parameters, and what the section `run` says.
+
+    Raises:
+        ConfigurationError: The fixed encoder is not among the encoders.
+    """
+    run, training = configuration.run, configuration.training
+    backbone = training.parameters.backbone
+    if backbone not in configuration.backbones:
+        raise ConfigurationError(
+            f"configuration: training.parameters.backbone: '{backbone}' is not in "
+            f"backbones{suggestion(backbone, configuration.backbones)}"
+        )
+    study = StudyGraph(configuration)
+    architecture = study.run_architecture
+    last = configuration.search.stages_for(architecture)[-1]
+    return SingleRunSettings.model_validate(
+        {
+            "study": configuration.study.name,
+            "architecture": architecture,
+            "parameters": resolved_parameters(configuration, {}, architecture),
+            "seed": configuration.study.seed if run.seed is None else run.seed,
+            "epochs": run.epochs or configuration.retrain.epochs or last.epochs,
+            "objective": configuration.search.objective.of(architecture),
+            "early_stopping_patience": training.early_stopping_patience,
+            "runtime": training.runtime,
+            "resume_from": run.resume_from,
+        }
+    )

@@ -86,4 +86,4 @@ def test_graph_has_every_phase(graph: networkx.DiGraph[int], request: pytest.Fix
     refits = given == "refit" or (isinstance(given, Path) and "refit_seeds" in read_yaml(given).get("retrain", {}))
     assert ("refit_chosen" in rules) == refits
     assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
-    assert rules >= {"export_model", "analyse_search", "export_study"}
+    assert rules >= {"export_model", "analyse_search", "export_study", "report_cost", "write_overview"}
