@@ -6,9 +6,9 @@ from evidence_hpo.config.augmentation import METHODS
 TEXTATTACK_PINS = Path(workflow.basedir) / "envs/textattack.txt"
 TEXTATTACK_FOLDER = environment_folder(TEXTATTACK_PINS)
 TEXTATTACK_READY = f"{TEXTATTACK_FOLDER}.ready"
-# Jobs in conda environments need no other; the interpreter is no param, so that the choice reruns no bank.
+# Jobs in conda environments need no other.
 in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-textattack_python = "python" if in_conda else interpreter_of(TEXTATTACK_FOLDER)
+textattack_python = "python" if in_conda else str(interpreter_of(TEXTATTACK_FOLDER))
 textattack_files = [] if in_conda else [paths.TEXTATTACK_ENVIRONMENT, TEXTATTACK_READY]
 
 
@@ -89,12 +89,13 @@ rule prepare_wordnet:
         mem_mb=2000,
         runtime=10,
     params:
+        python=textattack_python,
         wordnet=study.configuration.augmentation.wordnet or "",
         code=code_of("prepare_wordnet"),
     message:
         "Gathering WordNet and stop words"
     shell:
-        "{textattack_python} -m evidence_hpo.steps.prepare_wordnet --wordnet {params.wordnet:q} --output {output}"
+        "{params.python} -m evidence_hpo.steps.prepare_wordnet --wordnet {params.wordnet:q} --output {output}"
         " --code {params.code} --log {log}"
 
 
@@ -122,6 +123,7 @@ rule augment_with_textattack:
         mem_mb=4000,
         runtime=600,
     params:
+        python=textattack_python,
         settings=lambda wildcards: study.bank_settings(
             wildcards.task, wildcards.method, wildcards.level
         ),
@@ -129,7 +131,7 @@ rule augment_with_textattack:
     message:
         "Varying the evidence of {wildcards.task} ({wildcards.source}) by {wildcards.method}, level {wildcards.level}"
     shell:
-        "PYTHONHASHSEED=0 {textattack_python} -m evidence_hpo.steps.augment_with_textattack"
+        "PYTHONHASHSEED=0 {params.python} -m evidence_hpo.steps.augment_with_textattack"
         " --settings {params.settings:q} --task {wildcards.task} --source {wildcards.source}"
         " --method {wildcards.method} --level {wildcards.level} --part {wildcards.part}"
         " --examples {input.examples} --sources {input.sources} --nltk-data {input.nltk_data}"

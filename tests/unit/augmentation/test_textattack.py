@@ -81,18 +81,10 @@ def test_a_random_hash_seed_is_refused(tmp_path: Path, nltk_data: Path) -> None:
     examples = write_examples(tmp_path / "examples.parquet")
     arguments = command(tmp_path, examples, bank_settings(), method="qwerty")
     step = [textattack_interpreter(), "-m", "evidence_hpo.steps.augment_with_textattack", "--nltk-data", nltk_data]
-    for seed in ("random", "1"):
-        finished = subprocess.run(
-            [*step, *arguments],
-            env={**ENVIRONMENT, "PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert finished.returncode == 2
-        assert finished.stderr == (
-            "error: PYTHONHASHSEED: must be 0, or TextAttack's results would differ from run to run\n"
-        )
+    environment = {**ENVIRONMENT, "PYTHONHASHSEED": "random"}
+    finished = subprocess.run([*step, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert finished.returncode == 2
+    assert finished.stderr == "error: PYTHONHASHSEED: must be 0, or TextAttack's results would differ from run to run\n"
 
 
 def test_a_bank_of_textattack_and_a_chain_of_it(tmp_path: Path, nltk_data: Path) -> None:
@@ -109,18 +101,18 @@ def test_a_bank_of_textattack_and_a_chain_of_it(tmp_path: Path, nltk_data: Path)
     )
     (tmp_path / "chain").mkdir()
     sources = str(tmp_path / "simple" / "bank.parquet")
-    arguments = command(tmp_path / "chain", examples, own, method="synonym_insertion", source="simple", sources=sources)
+    arguments = command(tmp_path / "chain", examples, own, method="qwerty", source="simple", sources=sources)
     finished = subprocess.run([*step, *arguments], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr[-2000:]
     chained = rows(tmp_path / "chain" / "bank.parquet")
     assert {row["source_method"] for row in chained} == {"casing"}
-    assert len(chained) == 2 * len(rows(tmp_path / "simple" / "bank.parquet")) // 2
+    assert len(chained) == len(rows(tmp_path / "simple" / "bank.parquet"))
     record = read_artefact(tmp_path / "chain" / "bank.json", "augmentation_record")
     assert record["versions"]["textattack"] == "0.3.11"
     assert record["versions"]["wordnet"] == json.loads((nltk_data / "manifest.json").read_text())["wordnet"]["digest"]
     assert record["errors"].get("ValueError", 0) > 0, "a literal <SPLIT> raises"
     metadata = pq.read_schema(tmp_path / "chain" / "bank.parquet").metadata
-    assert metadata[b"method"] == b"synonym_insertion"
+    assert metadata[b"method"] == b"qwerty"
     for sentence in (sentence for sentence in ODD if len(sentence.strip()) > 8):
         assert sentence not in finished.stderr
 
