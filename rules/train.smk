@@ -10,12 +10,8 @@ rule train_model:
     input:
         backbone=lambda wildcards: study.run_backbone(paths.BACKBONE),
         manifest=lambda wildcards: study.run_backbone(paths.BACKBONE_MANIFEST),
-        texts=lambda wildcards: study.run_token_files(
-            paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS
-        ),
-        examples=lambda wildcards: study.run_token_files(
-            paths.TOKEN_EXAMPLES, paths.AUGMENTED_EXAMPLES
-        ),
+        texts=lambda wildcards: study.run_token_files(paths.TOKEN_TEXTS),
+        examples=lambda wildcards: study.run_token_files(paths.TOKEN_EXAMPLES),
     output:
         record=paths.RUN_RECORD,
         model=directory(paths.RUN_MODEL),

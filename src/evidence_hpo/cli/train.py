@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w-]*")
-_CACHES = ((paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS), (paths.TOKEN_EXAMPLES, paths.AUGMENTED_EXAMPLES))
+_CACHES = (paths.TOKEN_TEXTS, paths.TOKEN_EXAMPLES)
 
 Architecture = Annotated[
     str | None, typer.Option(help="criteria, evidence, share or joint; default: the study's first.")
@@ -108,7 +108,7 @@ def _name(name: str | None, study: StudyGraph, resume_from: Path | None) -> str:
 
 
 def _input_files(study: StudyGraph) -> list[str]:
-    caches = [path for patterns in _CACHES for path in study.run_token_files(*patterns)]
+    caches = [path for pattern in _CACHES for path in study.run_token_files(pattern)]
     return [*caches, study.run_backbone(paths.BACKBONE_MANIFEST)]
 
 
@@ -123,7 +123,7 @@ def _rehearsed(study: StudyGraph) -> dict[str, Any]:
     from evidence_hpo.training.spec import RunInputs
 
     settings = single_run_settings(study.configuration)
-    texts, examples = ([Path(path) for path in study.run_token_files(*patterns)] for patterns in _CACHES)
+    texts, examples = ([Path(path) for path in study.run_token_files(pattern)] for pattern in _CACHES)
     backbone, manifest = (Path(study.run_backbone(pattern)) for pattern in (paths.BACKBONE, paths.BACKBONE_MANIFEST))
     inputs = open_training_inputs([backbone], [manifest], texts, examples)
     request = single_request("dry run", settings, inputs)

@@ -51,7 +51,7 @@ def differences(
         DataError: A file is missing.
     """
     found = [difference for cache in run.caches(splits) for difference in _of_cache(run, cache)]
-    found += [*_of_banks(run), *_of_backbone(run)] if train else _of_model(run)
+    found += [*_of_backbone(run), *_of_banks(run)] if train else _of_model(run)
     code = code_digest("evidence_hpo.training.run")
     found += _unequal("code", {"training": run.record["digests"]["code"]}, {"training": code})
     here = origin_here()
@@ -97,21 +97,22 @@ def _of_cache(run: RecordedRun, cache: CacheFiles) -> Iterator[Difference]:
         yield Difference("data", f"{cache.split} examples of {cache.task}", recorded, opened.digest)
 
 
-def _of_banks(run: RecordedRun) -> list[Difference]:
-    """Compare the rows that the run may take of each bank with the record."""
-    parameters, recorded, here = run.record["parameters"], {}, {}
-    for one in run.banks():
-        name, sources = f"{one.task}/augmented/{one.bank}", sources_of_run(parameters, one.bank.source)
-        recorded[name] = run.record["digests"]["augmentation"][one.task][str(one.bank)]
-        here[name] = TokenBank.open(one.texts, one.examples).digest(sources)
-    return _unequal("data", recorded, here)
-
-
 def _recorded_digests(run: RecordedRun, split: str) -> Mapping[str, str]:
     """Return the digests of a split by task: training knows its own two, the evaluation the test split."""
     digests = run.evaluation["digests"] if split == "test" and run.evaluation else run.record["digests"]
     found: Mapping[str, str] = digests.get(split, {})
     return found
+
+
+def _of_banks(run: RecordedRun) -> Iterator[Difference]:
+    """Compare what the run may take of each bank with the record."""
+    parameters, recorded = run.record["parameters"], run.record["digests"].get("augmentation", {})
+    for files in run.banks():
+        opened = TokenBank.open(files.texts, files.examples)
+        here, name = opened.digest(sources_of_run(parameters, opened.bank.source)), str(opened.bank)
+        expected = recorded.get(files.task, {}).get(name)
+        if here != expected:
+            yield Difference("data", f"bank {name} of {files.task}", _shown(expected), here)
 
 
 def _of_model(run: RecordedRun) -> list[Difference]:

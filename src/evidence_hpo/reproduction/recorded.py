@@ -15,7 +15,7 @@ from evidence_hpo.paths import TASKS
 from evidence_hpo.provenance import read_origin
 from evidence_hpo.schemas import read_artefact
 
-__all__ = ["BankFiles", "CacheFiles", "RecordedRun", "find_record", "read_recorded_run", "run_name"]
+__all__ = ["CacheFiles", "RecordedRun", "find_record", "read_recorded_run", "run_name"]
 
 _RESULTS = Path("results")
 
@@ -30,16 +30,6 @@ class CacheFiles:
     examples: Path
     provenance: Path
     """What the job that wrote them left."""
-
-
-@dataclass(frozen=True)
-class BankFiles:
-    """The two files of a tokenised bank."""
-
-    task: str
-    bank: Bank
-    texts: Path
-    examples: Path
 
 
 @dataclass(frozen=True)
@@ -76,20 +66,21 @@ class RecordedRun:
         """Return the token caches of the run's encoder and tasks."""
         return [self._cache(split, task) for split in splits for task in self.tasks]
 
-    def banks(self) -> list[BankFiles]:
-        """Return the tokenised banks that the run takes variants from."""
-        return [self._bank(task, bank) for task in self.tasks for bank in banks_of_run(self.record["parameters"])]
-
-    def _bank(self, task: str, bank: Bank) -> BankFiles:
-        place = {"backbone": self.backbone, "task": task, **bank._asdict()}
-        texts, examples = (Path(p.format(**place)) for p in (paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES))
-        return BankFiles(task, bank, texts, examples)
-
     def _cache(self, split: str, task: str) -> CacheFiles:
         place = {"backbone": self.backbone, "task": task, "split": split}
         texts, examples = (Path(pattern.format(**place)) for pattern in (paths.TOKEN_TEXTS, paths.TOKEN_EXAMPLES))
         job = _RESULTS / "provenance" / "tokenize_examples" / f"{self.backbone}.{task}.{split}.json"
         return CacheFiles(split, task, texts, examples, job)
+
+    def banks(self) -> list[CacheFiles]:
+        """Return the tokenised banks that the run took variants from."""
+        return [self._bank(task, bank) for task in self.tasks for bank in banks_of_run(self.record["parameters"])]
+
+    def _bank(self, task: str, bank: Bank) -> CacheFiles:
+        place = {"backbone": self.backbone, "task": task, **bank._asdict()}
+        texts, rows = (Path(pattern.format(**place)) for pattern in (paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES))
+        name = f"{self.backbone}.{task}.{bank.source}.{bank.method}.{bank.level}.json"
+        return CacheFiles("train", task, texts, rows, _RESULTS / "provenance" / "tokenize_augmented" / name)
 
 
 def find_record(run_id: str, lookup: Callable[[str], str | None]) -> Path:

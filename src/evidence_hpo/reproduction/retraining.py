@@ -10,7 +10,7 @@ from pathlib import Path
 from evidence_hpo import paths
 from evidence_hpo.errors import TrainingError
 from evidence_hpo.paths import WORK
-from evidence_hpo.reproduction.recorded import BankFiles, CacheFiles, RecordedRun
+from evidence_hpo.reproduction.recorded import RecordedRun
 from evidence_hpo.search.execution import execute
 from evidence_hpo.search.outcomes import RunRequest, run_versions
 from evidence_hpo.search.runs import probe_machine, training_runner
@@ -47,9 +47,9 @@ def retrained(run: RecordedRun) -> Iterator[Finished]:
             "--mode eval can replay it"
         )
     spec = RunSpec.from_json(run.run)
-    files: list[CacheFiles | BankFiles] = [*run.caches(("train", "validation")), *run.banks()]
+    caches = [*run.caches(("train", "validation")), *run.banks()]
     folder, manifest = (Path(p.format(backbone=run.backbone)) for p in (paths.BACKBONE, paths.BACKBONE_MANIFEST))
-    inputs = open_training_inputs([folder], [manifest], [one.texts for one in files], [one.examples for one in files])
+    inputs = open_training_inputs([folder], [manifest], [one.texts for one in caches], [one.examples for one in caches])
     request = RunRequest(
         label=f"reproduce {run.name}",
         architecture=spec.architecture,

@@ -41,7 +41,7 @@ def train_model(
         run: Name of the run.
         backbones: The encoder's folder.
         manifests: Its manifest.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         record: ``record.json``.
         model: Folder of the weights.
