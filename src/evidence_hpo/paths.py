@@ -23,6 +23,7 @@ __all__ = [
     "EVALUATION_PREDICTIONS",
     "EVALUATION_REPORT",
     "EVALUATION_REPORT_TEXT",
+    "EVENTS",
     "EXAMPLES",
     "EXPORTED_MODEL",
     "FINAL_MODEL",
@@ -51,6 +52,9 @@ __all__ = [
     "TEXTATTACK_ENVIRONMENT",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
+    "TRACKING_ARTIFACTS",
+    "TRACKING_DATABASE",
+    "TRACKING_STATE",
     "TRIALS",
     "WORK",
 ]
@@ -114,6 +118,12 @@ SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
+
+# --- tracking --------------------------------------------------------------------------------------------------
+EVENTS = "results/events"
+TRACKING_STATE = "results/tracking/state.json"
+TRACKING_DATABASE = "results/mlflow.db"
+TRACKING_ARTIFACTS = "results/mlartifacts"
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""

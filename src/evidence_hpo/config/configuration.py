@@ -16,6 +16,7 @@ from evidence_hpo.config.retrain import RetrainSettings
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
 from evidence_hpo.config.study import StudySettings
+from evidence_hpo.config.tracking import TrackingSettings
 from evidence_hpo.config.training import TrainingSettings
 
 __all__ = ["Configuration", "default_configuration"]
@@ -35,6 +36,9 @@ class Configuration(Section):
     search: SearchSettings = Field(description="The stages of the search.")
     retrain: RetrainSettings = Field(RetrainSettings(), description="The final choice under noise.")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="The one look at the test split.")
+    tracking: TrackingSettings = Field(
+        TrackingSettings(), description="Where runs are shown; changes no run. Secrets do not belong here."
+    )
     overrides: dict[str, Any] = Field(
         {},
         description=(

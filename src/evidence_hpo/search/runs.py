@@ -10,6 +10,7 @@ from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.search.interruption import current_interruption
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, Runner, RunRequest, RunResultLike
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.optimizers import check_optimizer
@@ -38,12 +39,13 @@ def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -
     return Machine(found["auto"].device.type, {wanted: compute.precision for wanted, compute in found.items()})
 
 
-def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
+def training_runner(inputs: TrainingInputs, *, alone: bool = True, listener: RunListener = UNHEARD) -> Runner:
     """Return the function that trains one request on the given inputs.
 
     Args:
         inputs: Encoders and token caches.
         alone: Whether the runs have the device to themselves; see :func:`evidence_hpo.training.run.run`.
+        listener: Is told of the runs' points.
 
     Raises:
         ConfigurationError: The environment's checkpoint settings are wrong.
@@ -66,6 +68,16 @@ def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
         )
         opened = RunInputs(data.backbone.directory, data.train, data.validation)
         stop = current_interruption()
-        return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop, alone=alone)
+        return run(
+            spec,
+            opened,
+            work,
+            model=model,
+            report=report,
+            checkpoints=checkpoints,
+            stop=stop,
+            alone=alone,
+            observer=listener.observer(request.key, work),
+        )
 
     return train

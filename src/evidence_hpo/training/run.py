@@ -21,6 +21,7 @@ from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.batches import evaluation_data, training_data
 from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model
 from evidence_hpo.training.loop import Ending, Stop, Training, Unstopped, best_evaluation
+from evidence_hpo.training.observer import Observer, Unobserved
 from evidence_hpo.training.optimizers import freeze_layers
 from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
@@ -41,6 +42,7 @@ def run(
     checkpoints: CheckpointSettings | None = None,
     stop: Stop | None = None,
     alone: bool = True,
+    observer: Observer | None = None,
 ) -> RunResult:
     """Train, evaluate, and export the best weights; of a refit (see :class:`RunSpec`) the last.
 
@@ -59,6 +61,7 @@ def run(
         stop: Whether to end after an epoch, by an exception of its own; None: never.
         alone: Whether the run has the GPU to itself. Where it has not, too little memory says nothing about the run
             and is raised, because cut batches would change its numbers.
+        observer: Is told of each evaluation and finished epoch; None: nobody is.
 
     Raises:
         ConfigurationError: A parameter or the device does not fit the backbone or the machine.
@@ -72,7 +75,8 @@ def run(
     inputs = _of_architecture(inputs, spec.architecture)
     key = _key(spec, inputs, compute, keep_best=model is not None)
     kept = Checkpoints(work, key, checkpoints or CheckpointSettings(), report)
-    make = partial(_training, spec, inputs, compute, kept, report, stop or Unstopped(), model is not None)
+    told = observer or Unobserved()
+    make = partial(_training, spec, inputs, compute, kept, report, told, stop or Unstopped(), model is not None)
     training, ending = _train_in_parts(make, started, alone)
     if model is not None and kept.best:
         export_model(model, kept, inputs.backbone, spec)
@@ -134,6 +138,7 @@ def _training(
     compute: Compute,
     checkpoints: Checkpoints,
     report: Callable[[str], None],
+    observer: Observer,
     stop: Stop,
     keep_best: bool,
 ) -> Training:
@@ -162,6 +167,7 @@ def _training(
         report=report,
         stop=stop,
         keep_best=keep_best,
+        observer=observer,
     )
 
 
