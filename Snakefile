@@ -16,6 +16,7 @@ include: "rules/search.smk"
 include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
+include: "rules/tracking.smk"
 
 
 rule all:
@@ -27,3 +28,4 @@ rule all:
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),
+        study.tracking(),

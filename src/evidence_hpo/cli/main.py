@@ -15,6 +15,7 @@ from evidence_hpo.cli.export_best import export_best
 from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.cli.plan import plan
 from evidence_hpo.cli.show_best import show_best
+from evidence_hpo.cli.track import track
 from evidence_hpo.cli.workflow import (
     Overlays,
     Overrides,
@@ -31,6 +32,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__d
 app.command()(plan)
 app.command()(show_best)
 app.command()(export_best)
+app.command()(track)
 
 REPORT = Path("results/report.html")
 

@@ -28,7 +28,9 @@ def looks_secret(name: str) -> bool:
 class TrackingSettings(Section):
     """The MLflow store that the runs of the study are replayed into."""
 
-    enabled: bool = Field(True, description="Replay the study into MLflow at its end; `evidence-hpo track` does always.")
+    enabled: bool = Field(
+        True, description="Replay the study into MLflow at its end; `evidence-hpo track` always does."
+    )
     uri: str | None = Field(
         None,
         description=(

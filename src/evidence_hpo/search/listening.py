@@ -27,9 +27,7 @@ class RunListener(Protocol):
     def observer(self, key: str, work: Path | None) -> Observer:
         """Return what hears of the points of a run whose resume points lie in ``work``, if it has any."""
 
-    def finished(
-        self, key: str, result: Mapping[str, Any], artefacts: Sequence[Mapping[str, str]]
-    ) -> None:
+    def finished(self, key: str, result: Mapping[str, Any], artefacts: Sequence[Mapping[str, str]]) -> None:
         """Hear how a run ended.
 
         Args:
@@ -49,9 +47,7 @@ class _Unheard:
         """Ignore the points."""
         return Unobserved()
 
-    def finished(
-        self, key: str, result: Mapping[str, Any], artefacts: Sequence[Mapping[str, str]]
-    ) -> None:
+    def finished(self, key: str, result: Mapping[str, Any], artefacts: Sequence[Mapping[str, str]]) -> None:
         """Ignore an end."""
 
 

@@ -39,9 +39,7 @@ def retrain_chosen(
     """
     plan = Chosen.model_validate(read_artefact(chosen, "chosen"))
     inputs = open_training_inputs(backbones, manifests, texts, examples)
-    retrain_to_files(
-        plan, plan.configuration, "final", seed, settings, inputs, record, model, listener=EventListener()
-    )
+    retrain_to_files(plan, plan.configuration, "final", seed, settings, inputs, record, model, listener=EventListener())
 
 
 if __name__ == "__main__":

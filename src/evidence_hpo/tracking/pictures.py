@@ -25,13 +25,15 @@ def draw_history(path: Path, trials: Sequence[Sequence[Any]]) -> None:
     for state, colour in _COLOURS.items():
         shown = [(number, value) for number, its, value in trials if its == state and value is not None]
         if shown:
-            axes.scatter(*zip(*shown, strict=True), s=18, color=colour, label=state)
+            numbers, values = zip(*shown, strict=True)
+            axes.scatter(numbers, values, s=18, color=colour, label=state)
     best: list[tuple[int, float]] = []
     for number, state, value in trials:
         if state == "complete":
             best.append((number, max(value, best[-1][1] if best else value)))
     if best:
-        axes.step(*zip(*best, strict=True), where="post", color="black", linewidth=1, label="best so far")
+        numbers, values = zip(*best, strict=True)
+        axes.step(numbers, values, where="post", color="black", linewidth=1, label="best so far")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
     figure.savefig(path, format="png", dpi=110)

@@ -64,8 +64,8 @@ class Retries:
                 self._raise_lasting(error)
                 if attempt == self.retries:
                     raise TrackingError(
-                        f"{self.store}: no answer after {attempt + 1} attempts ({first_line(error)}); what is missing is "
-                        "sent by `evidence-hpo track` when it is there again"
+                        f"{self.store}: no answer after {attempt + 1} attempts ({first_line(error)}); what is missing "
+                        "is sent by `evidence-hpo track` when it is there again"
                     ) from error
                 if attempt == 0:
                     log_event("tracking_waits", f"{self.store}: {first_line(error)}; tries again", level="warning")

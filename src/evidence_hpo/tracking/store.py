@@ -1,4 +1,7 @@
-"""The MLflow store: reads what is there, adds what is missing; every request may fail and still have been carried out."""
+"""The MLflow store: reads what is there and adds what is missing.
+
+Any request may fail and still have been carried out, now or later.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +26,7 @@ from evidence_hpo.tracking.runs import Artefact, Point, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
+    from mlflow.store.entities import PagedList
     from mlflow.tracking import MlflowClient
 
 __all__ = ["DIGEST_TAG", "KEY_TAG", "Store", "StoredRun", "database_uri", "prepare_environment"]
@@ -72,10 +77,9 @@ def prepare_environment(settings: TrackingSettings, root: Path) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    os.environ["MLFLOW_CONFIGURE_LOGGING"] = "false"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    for name in ("mlflow", "alembic"):  # what matters is raised, and said here in one line
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     if settings.token_file is not None:
         os.environ["MLFLOW_TRACKING_TOKEN"] = _token(settings.token_file, root)
 
@@ -117,6 +121,8 @@ class Store:
         if self._client is None:
             from mlflow.tracking import MlflowClient
 
+            for name in ("mlflow", "alembic"):  # what matters is raised, and said here in one line
+                logging.getLogger(name).setLevel(logging.CRITICAL)
             if self.is_local:
                 _write_without_waiting_for_the_disk()
                 Path(urlsplit(self.uri).path[1:]).parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +148,7 @@ class Store:
             raise ConnectionError(f"experiment {name} is not there after it was made")
         if found.lifecycle_stage != "active":
             raise TrackingError(
-                f"{self.shown}: the experiment {name} is deleted; restore it, or name another one in tracking.experiment"
+                f"{self.shown}: the experiment {name} is deleted; restore it, or name another in tracking.experiment"
             )
         return str(found.experiment_id)
 
@@ -154,20 +160,20 @@ class Store:
         found: list[StoredRun] = []
         token: str | None = None
         while True:
-            page = self.retries.run(lambda token=token: self._search(condition, token))
+            page = self.retries.run(partial(self._search, condition, token))
             found += [_stored(run) for run in page if KEY_TAG in run.data.tags]
             token = page.token
             if not token:
                 return found
 
-    def _search(self, condition: str, token: str | None) -> Any:
+    def _search(self, condition: str, token: str | None) -> PagedList[Run]:
         return self.client.search_runs([self.experiment], condition, max_results=_PAGE, page_token=token)
 
     def points(self, run_id: str, names: Sequence[str]) -> dict[tuple[str, int], list[tuple[int, float]]]:
         """Return times and values of the points of a run by name and step, the newest last."""
         found: dict[tuple[str, int], list[tuple[int, float]]] = {}
         for name in names:
-            for metric in self.retries.run(lambda name=name: self.client.get_metric_history(run_id, name)):
+            for metric in self.retries.run(partial(self.client.get_metric_history, run_id, name)):
                 found.setdefault((metric.key, metric.step), []).append((metric.timestamp, metric.value))
         return {identity: sorted(values) for identity, values in found.items()}
 
@@ -188,9 +194,7 @@ class Store:
         made = self.retries.run(create, find_or_create)
         return made, self.retries.failures == failures
 
-    def add(
-        self, run_id: str, parameters: Mapping[str, str], points: Sequence[Point], tags: Mapping[str, str]
-    ) -> None:
+    def add(self, run_id: str, parameters: Mapping[str, str], points: Sequence[Point], tags: Mapping[str, str]) -> None:
         """Write parameters and points that are not there, then tags.
 
         Raises:
@@ -262,11 +266,15 @@ def _stored(run: Run) -> StoredRun:
     )
 
 
+_Batch = tuple[list[tuple[str, str]], list[Point], list[tuple[str, str]]]
+"""Parameters, points and tags of one request."""
+
+
 def _batches(
     parameters: Mapping[str, str], points: Sequence[Point], tags: Mapping[str, str], size: int
-) -> Iterator[tuple[list[tuple[str, str]], list[Point], list[tuple[str, str]]]]:
+) -> Iterator[_Batch]:
     """Yield records in requests of at most ``size``, the tags last: the last of them says that all is there."""
-    batch: tuple[list[tuple[str, str]], list[Point], list[tuple[str, str]]] = ([], [], [])
+    batch: _Batch = ([], [], [])
     kinds: tuple[tuple[int, Sequence[Any], int], ...] = (
         (0, list(parameters.items()), _MOST_PARAMETERS),
         (1, points, size),
@@ -274,11 +282,11 @@ def _batches(
     )
     for kind, records, most in kinds:
         for record in records:
-            if sum(map(len, batch)) >= size or len(batch[kind]) >= most:
+            if len(batch[0]) + len(batch[1]) + len(batch[2]) >= size or len(batch[kind]) >= most:
                 yield batch
                 batch = ([], [], [])
             batch[kind].append(record)
-    if any(batch):
+    if batch[0] or batch[1] or batch[2]:
         yield batch
 
 

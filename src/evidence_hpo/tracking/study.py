@@ -63,9 +63,7 @@ def _evaluation(results: Results, architecture: str) -> tuple[Path, Mapping[str,
     return (path, content) if content is not None else None
 
 
-def _evaluation_run(
-    results: Results, root: str, name: str, path: Path, evaluation: Mapping[str, Any]
-) -> TrackedRun:
+def _evaluation_run(results: Results, root: str, name: str, path: Path, evaluation: Mapping[str, Any]) -> TrackedRun:
     """Return the run of an evaluation; another content, as with other thresholds, is another run."""
     architecture, configuration = evaluation["architecture"], evaluation["configuration"]
     written = modified(path)

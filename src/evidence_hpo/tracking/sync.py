@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from evidence_hpo import paths
 from evidence_hpo.config.tracking import TrackingSettings
 from evidence_hpo.errors import TrackingError
-from evidence_hpo.files import digest_json
 from evidence_hpo.logs import log_event
 from evidence_hpo.schemas import write_artefact
 from evidence_hpo.tracking.events import Event, EventFiles
@@ -96,20 +94,19 @@ class Syncer:
         with self._lock():
             return self._sync()
 
-    def _lock(self) -> FileLock:
+    def _lock(self) -> AcquireReturnProxy[FileLock]:
         path = self.root / Path(paths.TRACKING_STATE).with_name("lock")
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         try:
-            lock.acquire(timeout=0)
+            return lock.acquire(timeout=0)
         except Timeout:
             log_event("tracking_waits", "another sync of this study is running; waits for it")
+            self._forget()
             try:
-                lock.acquire(timeout=_LOCK_SECONDS)
+                return lock.acquire(timeout=_LOCK_SECONDS)
             except Timeout as error:
                 raise TrackingError(f"{path}: another sync holds it for {_LOCK_SECONDS / 60:.0f} minutes") from error
-            self._forget()
-        return lock
 
     def _forget(self) -> None:
         """Look into the store again: somebody else has written, or a request failed."""
@@ -224,6 +221,6 @@ class Syncer:
 
 
 def _is_missing(point: Point, there: Mapping[tuple[str, int], float]) -> bool:
-    """Return whether a point is to be written: also one whose value has changed, but for measurements of the machine."""
+    """Return whether a point is to be written: also one with another value, unless it measures the machine."""
     value = there.get((point.name, point.step))
     return value is None or (value != point.value and not point.name.startswith("system/"))
