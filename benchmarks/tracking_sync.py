@@ -2,14 +2,14 @@
 
 Run `python benchmarks/tracking_sync.py`. In a temporary folder it
 
-1. writes the files of a finished stage: by default 500 trials of 8 epochs, each with its events. A trial has 12 names of
-   metrics, or with `--all-names` all that a trial of the criteria task has, in both naming schemes;
-2. syncs them into a new SQLite store, syncs again (nothing to do), and once more after the digest tags of all runs were
-   removed, which makes the sync read every point that is there;
+1. writes the files of a finished stage: by default 500 trials of 8 epochs, each with its events. A trial has 12 names
+   of metrics, or with `--all-names` all that a trial of the criteria task has, in both naming schemes;
+2. syncs them into a new SQLite store, syncs again (nothing to do), and once more after the digest tags of all runs
+   were removed, which makes the sync read every point that is there;
 3. appends events as a job does, and divides.
 
-Prints seconds and counts, which are read from the store's own tables. Making the store's tables and importing MLflow are
-timed apart: they cost the same for any study.
+Prints seconds and counts, which are read from the store's own tables. Making the store's tables and importing MLflow
+are timed apart: they cost the same for any study.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def row(number: int, epochs: int, *, all_names: bool) -> dict[str, Any]:
     evaluations = [
         {
             "epoch": float(epoch),
-            "train": {name: ((number * 13 + epoch) % 89) / 89 for name in train},
+            "train": dict.fromkeys(train, (number * 13 + epoch) % 89 / 89),
             "metrics": {name: ((number * 31 + epoch * 7 + place) % 97) / 97 for place, name in enumerate(metrics)},
         }
         for epoch in range(1, epochs + 1)

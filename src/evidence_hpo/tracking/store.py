@@ -125,9 +125,17 @@ class Store:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
             if self.is_local:
                 _write_without_waiting_for_the_disk()
-                Path(urlsplit(self.uri).path[1:]).parent.mkdir(parents=True, exist_ok=True)
+                self.retries.run(self._check_file)
             self._client = self.retries.run(lambda: MlflowClient(self.uri))
         return self._client
+
+    def _check_file(self) -> None:
+        """Read something of the file, if it is there: MLflow would take minutes to say that it cannot."""
+        file = Path(urlsplit(self.uri).path[1:])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.exists():
+            with contextlib.closing(sqlite3.connect(file, timeout=20)) as connection:
+                connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
 
     @property
     def experiment(self) -> str:
@@ -216,11 +224,15 @@ class Store:
                 tags=[RunTag(*tag) for tag in tags],
             )
 
-        def write_missing() -> None:
-            there = self.points(run_id, sorted({point.name for point in points}))
-            write([point for point in points if not _has(there, point)])
+        def write_again() -> None:
+            """Write, without the points where the last of them is there: they are written in order, or all at once.
 
-        self.retries.run(write, write_missing)
+            Where they are not, but on their way, the store takes no point with the same time a second time.
+            """
+            there = self.points(run_id, [points[-1].name]) if points else {}
+            write([] if points and _has(there, points[-1]) else points)
+
+        self.retries.run(write, write_again)
 
     def set_state(self, run_id: str, run: TrackedRun) -> None:
         """Write how a run stands."""
