@@ -348,7 +348,9 @@ def _token_file_problems(configuration: Configuration, root: Path) -> Iterable[s
     file = configuration.tracking.token_file
     if file is None:
         return
-    path = (root / file).expanduser().resolve()
+    path = (root / Path(file).expanduser()).resolve()
+    if not path.is_file():
+        yield f"tracking.token_file: {file}: no such file"
     if any((folder / ".git").exists() for folder in path.parents):
         yield f"tracking.token_file: {file}: lies in a repository; move it out, or it will be published with it"
 

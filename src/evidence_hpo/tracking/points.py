@@ -68,11 +68,13 @@ def evaluation_points(evaluation: Mapping[str, Any], time: int, *, seed: int | N
     """Return the scores on the test split, at the headline thresholds.
 
     Args:
-        evaluation: Content of ``evaluation.json``.
+        evaluation: Content of ``evaluation.json``, and as ``losses`` those of :func:`~.losses.losses_on_test`.
         time: Milliseconds since 1970.
         seed: Index of a seed, for the scores of its model; None: means over the seeds, with their intervals.
     """
-    points = []
+    losses = evaluation["losses"]
+    wanted = [losses[seed]] if seed in losses else list(losses.values()) if seed is None else []
+    points = [Point("test_loss", 0, sum(wanted) / len(wanted), time)] if wanted else []
     position = evaluation["seeds"].index(seed) if seed is not None else None
     for task in evaluation["tasks"].values():
         for metric, score in task["metrics"][task["headline"]["thresholds"]].items():

@@ -85,7 +85,7 @@ def prepare_environment(settings: TrackingSettings, root: Path) -> None:
 
 
 def _token(file: str, root: Path) -> str:
-    path = (root / file).expanduser()
+    path = root / Path(file).expanduser()
     try:
         token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 from evidence_hpo import paths
 from evidence_hpo.files import digest_file, digest_json
 from evidence_hpo.tracking.lineage import lineage_tags
+from evidence_hpo.tracking.losses import losses_on_test
 from evidence_hpo.tracking.names import run_tags, shown
 from evidence_hpo.tracking.points import evaluation_points
 from evidence_hpo.tracking.results import Results
@@ -60,7 +61,10 @@ def study_runs(results: Results, *, artefacts: bool = True) -> list[TrackedRun]:
 def _evaluation(results: Results, architecture: str) -> tuple[Path, Mapping[str, Any]] | None:
     path = results.path(paths.EVALUATION, architecture=architecture)
     content = results.read(path)
-    return (path, content) if content is not None else None
+    if content is None:
+        return None
+    predictions = results.path(paths.EVALUATION_PREDICTIONS, architecture=architecture)
+    return path, {**content, "losses": losses_on_test(predictions)}
 
 
 def _evaluation_run(results: Results, root: str, name: str, path: Path, evaluation: Mapping[str, Any]) -> TrackedRun:

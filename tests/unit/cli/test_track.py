@@ -18,7 +18,7 @@ from tests.unit.cli.finished_study import command
         (["--override", "tracking.password=hunter2"], 2, "tracking.password: a secret does not belong"),
         ([], 3, "no study there; start one with `evidence-hpo run`"),
         (["--ui", "--uri", "http://host:5000"], 2, "the store is a server already; open http://host:5000"),
-        (["--override", "tracking.token_file=/nowhere/token", "--ui"], 2, "/nowhere/token: cannot be read"),
+        (["--override", "tracking.token_file=/nowhere/token", "--ui"], 2, "/nowhere/token: no such file"),
     ],
 )
 def test_refusals_are_one_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:

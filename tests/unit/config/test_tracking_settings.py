@@ -70,7 +70,7 @@ def test_a_token_file_in_a_repository_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hunter2")
     inside = tmp_path / "repository"
     assert load({"token_file": "../token"}, inside).token_file == "../token"
-    with pytest.raises(ConfigurationError, match="tracking.token_file: token: lies in a repository"):
+    with pytest.raises(ConfigurationError, match=r"tracking\.token_file: token: lies in a repository"):
         load({"token_file": "token"}, inside)
 
 
