@@ -17,6 +17,7 @@ include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
 include: "rules/tracking.smk"
+include: "rules/train.smk"
 
 
 rule all:
@@ -25,6 +26,7 @@ rule all:
         paths.RETRAIN_SUMMARY,
         paths.EVALUATION_REPORT,
         paths.STUDY_SUMMARY,
+        paths.RESOLVED_CONFIGURATION,
         paths.OPTUNA_STORAGE,
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),

@@ -14,7 +14,7 @@ except ConfigurationError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 
-set_job_environment(Path(workflow.basedir), study.configuration.training.checkpoints)
+set_job_environment(Path(workflow.basedir), study.configuration)
 
 
 wildcard_constraints:

@@ -212,3 +212,23 @@ rule draw_dag:
     shell:
         "python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {params.snakefile:q}"
         " --rulegraph {output.rulegraph} --dag {output.dag} --code {params.code} --log {log}"
+
+
+rule write_configuration:
+    output:
+        configuration=paths.RESOLVED_CONFIGURATION,
+    log:
+        "results/logs/write_configuration.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        settings=study.configuration.model_dump_json(),
+        code=code_of("write_configuration"),
+    message:
+        "Writing the resolved configuration"
+    shell:
+        "python -m evidence_hpo.steps.write_configuration --settings {params.settings:q}"
+        " --output {output.configuration} --code {params.code} --log {log}"

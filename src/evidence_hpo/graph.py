@@ -10,13 +10,16 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from evidence_hpo import paths
+from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.loading import resolved_parameters
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
+from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.paths import TASKS
-from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
+from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings, SingleRunSettings
 
-__all__ = ["SEARCH_SPLITS", "StudyGraph"]
+__all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 
 SEARCH_SPLITS = ("train", "validation")
 """The splits that search and training may read. The test split is read by `evaluate` alone."""
@@ -262,6 +265,30 @@ class StudyGraph:
         """Return of each stage, in order, how many rounds a proposal does not wait for."""
         return [stage.lag for stage in self.stages_of(architecture).values()]
 
+    # --- one run outside the search ----------------------------------------------------------------------------
+
+    @property
+    def run_architecture(self) -> str:
+        """Architecture of a run outside the search."""
+        return self.configuration.run.architecture or self.architectures[0]
+
+    def run_settings(self) -> str:
+        """Return the settings of a run outside the search."""
+        return single_run_settings(self.configuration).model_dump_json()
+
+    def run_token_files(self, pattern: str) -> list[str]:
+        """Return the token caches of such a run, for its one encoder."""
+        backbone = self.configuration.training.parameters.backbone
+        return [
+            pattern.format(backbone=backbone, task=task, split=split)
+            for task in self.tasks(self.run_architecture)
+            for split in SEARCH_SPLITS
+        ]
+
+    def run_backbone(self, pattern: str) -> str:
+        """Return the path of such a run's encoder."""
+        return pattern.format(backbone=self.configuration.training.parameters.backbone)
+
     # --- reports -----------------------------------------------------------------------------------------------
 
     def figures(self) -> list[str]:
@@ -288,3 +315,34 @@ class StudyGraph:
     def trials_per_gpu(self) -> int:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
+
+
+def single_run_settings(configuration: Configuration) -> SingleRunSettings:
+    """Return what a run outside the search is made with: the fixed parameters, and what the section `run` says.
+
+    Raises:
+        ConfigurationError: The fixed encoder is not among the encoders.
+    """
+    run, training = configuration.run, configuration.training
+    backbone = training.parameters.backbone
+    if backbone not in configuration.backbones:
+        raise ConfigurationError(
+            f"configuration: training.parameters.backbone: '{backbone}' is not in "
+            f"backbones{suggestion(backbone, configuration.backbones)}"
+        )
+    study = StudyGraph(configuration)
+    architecture = study.run_architecture
+    last = configuration.search.stages_for(architecture)[-1]
+    return SingleRunSettings.model_validate(
+        {
+            "study": configuration.study.name,
+            "architecture": architecture,
+            "parameters": resolved_parameters(configuration, {}, architecture),
+            "seed": configuration.study.seed if run.seed is None else run.seed,
+            "epochs": run.epochs or configuration.retrain.epochs or last.epochs,
+            "objective": configuration.search.objective.of(architecture),
+            "early_stopping_patience": training.early_stopping_patience,
+            "runtime": training.runtime,
+            "resume_from": run.resume_from,
+        }
+    )

@@ -33,10 +33,16 @@ __all__ = [
     "PROPOSALS",
     "REFIT_MODEL",
     "REFIT_RECORD",
+    "RESOLVED_CONFIGURATION",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "RUN_CONFIGURATION",
+    "RUN_CONFUSION",
+    "RUN_MODEL",
+    "RUN_RECORD",
+    "RUN_REPORT",
     "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
@@ -47,6 +53,7 @@ __all__ = [
     "SPLIT_ANNOTATIONS",
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
+    "STUDY_LOG",
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
@@ -60,6 +67,8 @@ __all__ = [
 ]
 
 TASKS = ("criteria", "evidence")
+
+RESOLVED_CONFIGURATION = "results/configuration.yaml"
 
 # --- data ------------------------------------------------------------------------------------------------------
 CORPUS_POSTS = "results/corpus/posts.parquet"
@@ -111,6 +120,13 @@ EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
 
+# --- one run outside the search --------------------------------------------------------------------------------
+RUN_RECORD = "results/runs/{run}/record.json"
+RUN_MODEL = "results/runs/{run}/model"
+RUN_CONFIGURATION = "results/runs/{run}/config/config.yaml"
+RUN_REPORT = "results/runs/{run}/classification_report.json"
+RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
+
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
@@ -124,6 +140,9 @@ EVENTS = "results/events"
 TRACKING_STATE = "results/tracking/state.json"
 TRACKING_DATABASE = "results/mlflow.db"
 TRACKING_ARTIFACTS = "results/mlartifacts"
+
+# --- the run as a whole ----------------------------------------------------------------------------------------
+STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from evidence_hpo import paths
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.loading import load_configuration, merge
-from evidence_hpo.graph import StudyGraph
+from evidence_hpo.config.run import RunSettings
+from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.graph import StudyGraph, single_run_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,3 +116,33 @@ def test_only_a_gaussian_process_is_proposed_where_torch_is() -> None:
     ]
     pins = [(ROOT / path).read_text(encoding="utf-8") for path in environments]
     assert ["torch==" in text for text in pins] == [True, False]
+
+
+def test_a_run_outside_the_search_uses_the_fixed_values_and_its_own_section() -> None:
+    default = default_configuration()
+    study = StudyGraph(default)
+    settings = single_run_settings(default)
+    assert (settings.architecture, settings.seed, settings.epochs) == ("criteria", default.study.seed, 9)
+    assert "null_weight" not in settings.parameters, "acts on evidence alone"
+    assert study.run_token_files(paths.TOKEN_TEXTS) == [
+        "results/tokens/small/criteria/train/texts.arrow",
+        "results/tokens/small/criteria/validation/texts.arrow",
+    ]
+    own = default.model_copy(update={"run": RunSettings(architecture="joint", epochs=3, seed=8)})
+    changed = single_run_settings(own)
+    assert (changed.architecture, changed.seed, changed.epochs) == ("joint", 8, 3)
+    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS)) == 4
+    searched = {"spaces.sample.learning_rate": {"low": 1e-6, "high": 1e-5}}
+    raw = {**default.model_dump(mode="json"), "overrides": searched}
+    assert single_run_settings(load_configuration(raw)) == settings, "the search is no part of it"
+
+
+def test_a_run_outside_the_search_needs_its_encoder() -> None:
+    default = default_configuration()
+    training = default.training.model_copy(
+        update={"parameters": default.training.parameters.model_copy(update={"backbone": "smal"})}
+    )
+    with pytest.raises(
+        ConfigurationError, match=r"training\.parameters\.backbone: 'smal' is not in .* did you mean 'small'"
+    ):
+        single_run_settings(default.model_copy(update={"training": training}))

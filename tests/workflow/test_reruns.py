@@ -17,8 +17,8 @@ EVALUATION = {"evaluate": 1, **REPORTS}
 FINAL = {"choose_config": 1, "analyse_search": 1, "retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}
 RETRAIN = {"select_configs": 1, "retrain_config": 2, **FINAL}
 SEARCH = {"run_trials": 2, "collect_trials": 1, "plot_search": 1, "export_study": 1, **RETRAIN}
-# The picture of the graph belongs to the whole configuration.
-PICTURE = {"draw_dag": 1}
+# The picture of the graph and the resolved configuration belong to the whole configuration.
+PICTURE = {"draw_dag": 1, "write_configuration": 1}
 
 CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("nothing", {}, {}),
@@ -61,7 +61,7 @@ CODE_CHANGES = [
         {"narrow_space": 1, "propose_trials": 2, **SEARCH},
     ),
     ("evaluation/usage.py", {"export_model": 1}),
-    ("dag.py", PICTURE),
+    ("dag.py", {"draw_dag": 1}),
 ]
 
 

@@ -11,6 +11,7 @@ import pytest
 from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
+from evidence_hpo.cli.reproduce import Mode, reproduce
 from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import read_artefact, read_artefact_lines
 
@@ -85,8 +86,14 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     }
     assert logs == kept
     one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
-    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "finished_at"}
+    keys = {"step", "arguments", "files", "code", "configuration", "versions", "git", "hardware", "finished_at"}
+    assert set(one) == keys
     assert one["versions"]["torch"].startswith("2.13.0")
+    assert one["files"]["results/criteria/evaluation/evaluation.json"] == digest_file(
+        results / "criteria/evaluation/evaluation.json"
+    )
+    resolved = (results / "configuration.yaml").read_text(encoding="utf-8")
+    assert f"# Digest: {one['configuration']}\n" in resolved
 
 
 def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:
@@ -103,7 +110,7 @@ def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study
         assert not any(sentence in content for sentence in sentences), f"{path} holds text of a post"
 
 
-def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
+def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study(tmp_path, overlay(TINY, {"study.architectures": ["share", "joint"], "retrain.refit_seeds": 1}))
     study.run("--cores", "2")
     summary = read_artefact(study.folder / "results/retrain_summary.json", "retrain_summary")
@@ -116,6 +123,24 @@ def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
         _check_refit(study.folder, architecture, summary["architectures"][architecture], evaluation, exported)
     text = (study.folder / "results/evaluation_report.md").read_text(encoding="utf-8")
     assert "- joint, evidence, refit on training and validation posts: " in text
+    monkeypatch.chdir(study.folder)
+    for run, mode in (
+        ("share/final/seed_0", Mode.eval),
+        ("joint/refit/seed_0", Mode.eval),
+        ("share/refit/seed_0", Mode.train),
+    ):
+        reproduce(run, mode=mode)
+        _check_reproduction(run, mode)
+
+
+def _check_reproduction(run: str, mode: str) -> None:
+    """Both tasks and their mean come out again exactly; a refit has test scores only, and gives the same bits."""
+    result = read_artefact(Path(f"results/reproduce/{run}/{mode}.json"), "reproduction")
+    metrics = result["metrics"]
+    assert {"replayed_test_macro_f1", "replayed_test_char_f1", "replayed_test_mean_macro_f1_char_f1"} <= set(metrics)
+    assert ("replayed_validation_char_f1" in metrics) == ("final" in run)
+    assert {value for name, value in metrics.items() if name.startswith("delta_")} == {0.0}
+    assert (result["weights"] is not None and result["weights"]["identical"]) == (mode == "train")
 
 
 def _check_refit(

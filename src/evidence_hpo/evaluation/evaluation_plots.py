@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from evidence_hpo.evaluation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, say, style
 
-__all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "scores_figure"]
+__all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "run_confusion_figure", "scores_figure"]
 
 _LABELS = {"criteria": ("met", "not met"), "evidence": ("a span", "no span")}
 _SHOWN = {
@@ -33,15 +33,26 @@ _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 @style()
 def confusion_figure(evaluation: Mapping[str, Any]) -> Figure:
     """Return one confusion matrix a task: examples of the test split, mean over the seeds."""
-    tasks = evaluation["tasks"]
-    figure, panels = new_figure(1, len(tasks), width=3.6, height=3.2)
-    for axes, (name, task) in zip(panels, sorted(tasks.items()), strict=True):
-        cells = task["confusion"]["mean"]
+    titles = f"test examples, {_seeds(evaluation)}"
+    return _confusion_panels({name: task["confusion"]["mean"] for name, task in evaluation["tasks"].items()}, titles)
+
+
+@style()
+def run_confusion_figure(report: Mapping[str, Any]) -> Figure:
+    """Return one confusion matrix a task of a single run's classification report."""
+    cells = {name: task["confusion"] for name, task in report["tasks"].items()}
+    return _confusion_panels(cells, "validation examples")
+
+
+def _confusion_panels(confusions: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    figure, panels = new_figure(1, len(confusions), width=3.6, height=3.2)
+    for axes, (name, cells) in zip(panels, sorted(confusions.items()), strict=True):
         matrix = np.array(
             [
                 [cells["true_positives"], cells["false_negatives"]],
                 [cells["false_positives"], cells["true_negatives"]],
-            ]
+            ],
+            dtype=np.float64,
         )
         totals = matrix.sum(axis=1, keepdims=True)
         share = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
@@ -53,7 +64,7 @@ def confusion_figure(evaluation: Mapping[str, Any]) -> Figure:
         axes.set_xticks([0, 1], _LABELS[name])
         axes.set_yticks([0, 1], _LABELS[name], rotation=90, va="center")
         axes.set(xlabel="Predicted", ylabel="Annotated")
-        axes.set_title(f"{name}: test examples, {_seeds(evaluation)}")
+        axes.set_title(f"{name}: {title}")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     return figure

@@ -28,6 +28,7 @@ __all__ = [
     "say",
     "style",
     "whole_numbers",
+    "write_png",
     "write_svg",
 ]
 
@@ -100,3 +101,9 @@ def write_svg(figure: Figure, path: Path) -> None:
     """Write the figure as SVG without date or version, atomically."""
     with style(), atomic_path(path) as temporary:
         figure.savefig(temporary, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, atomically."""
+    with style(), atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -11,7 +11,7 @@ import yaml
 from evidence_hpo import paths
 from evidence_hpo.files import digest_json
 from evidence_hpo.identifiers import trial_id
-from evidence_hpo.tracking.lineage import lineage_tags
+from evidence_hpo.provenance import lineage_tags
 from evidence_hpo.tracking.names import run_tags, shown
 from evidence_hpo.tracking.pictures import draw_history, draw_importances
 from evidence_hpo.tracking.points import evaluation_points
@@ -139,14 +139,13 @@ def _stage_run(
         ended=modified(summary_path) if summary else None,
         parameters=_parameters(first, provenance, summary),
         tags={
-            **lineage_tags(provenance, {}),
+            **lineage_tags("hpo", {}, provenance),
             **run_tags(
                 (
                     ("study_name", first["study"]),
                     ("study_id", results.study_id),
                     ("architecture", architecture),
                     ("search_stage", stage),
-                    ("stage", "hpo"),
                     ("framework", "pytorch"),
                     ("mlflow.source.type", "LOCAL"),
                     ("best_trial_id", trial_id(best) if best else None),

@@ -13,7 +13,7 @@ from typing import Any
 
 from evidence_hpo import paths
 from evidence_hpo.files import digest_file, digest_json
-from evidence_hpo.tracking.lineage import lineage_tags
+from evidence_hpo.provenance import lineage_tags
 from evidence_hpo.tracking.losses import losses_on_test
 from evidence_hpo.tracking.names import run_tags, shown
 from evidence_hpo.tracking.points import evaluation_points
@@ -94,13 +94,12 @@ def _evaluation_run(results: Results, root: str, name: str, path: Path, evaluati
         ended=written,
         parameters={key: shown(value) for key, value in values.items()},
         tags={
-            **lineage_tags(provenance, evaluation["digests"]),
+            **lineage_tags("evaluation", evaluation["digests"], provenance),
             **run_tags(
                 (
                     ("study_name", name),
                     ("study_id", results.study_id),
                     ("architecture", architecture),
-                    ("stage", "evaluation"),
                     ("chosen_trial", f"{origin['stage']} trial {origin['number']}" if origin else None),
                     ("mlflow.source.type", "LOCAL"),
                 )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evidence_hpo.provenance import lineage_tags
 from evidence_hpo.tracking.events import Event
-from evidence_hpo.tracking.lineage import lineage_tags
 from evidence_hpo.tracking.names import run_parameters, run_tags
 from evidence_hpo.tracking.points import curve_points, evaluations_of
 from evidence_hpo.tracking.results import Results
@@ -86,7 +86,6 @@ def trained_run(results: Results, run: Trained) -> TrackedRun:
             ("reason", outcome.get("reason")),
             ("precision", outcome.get("precision")),
             ("framework", "pytorch"),
-            ("stage", "train"),
             ("architecture", about["architecture"]),
             ("mlflow.source.type", "LOCAL"),
         )
@@ -99,7 +98,7 @@ def trained_run(results: Results, run: Trained) -> TrackedRun:
         started=started,
         ended=None if state == "running" else ended,
         parameters=run_parameters(about, results.model(backbone), results.data),
-        tags={**lineage_tags(provenance, about["digests"]), **tags, **run.tags},
+        tags={**lineage_tags("train", about["digests"], provenance), **tags, **run.tags},
         points=[*points, *run.points],
         artefacts=run.artefacts,
     )

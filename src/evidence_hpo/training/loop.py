@@ -72,6 +72,7 @@ class Training:
         report: Receives one line at each evaluation and finished epoch.
         stop: Whether to end after an epoch.
         keep_best: Keep the best weights.
+        keep_last: Write a resume point after the last epoch too, so that the run can go on later.
         progress: What is done so far.
         observer: Is told of each evaluation and finished epoch.
     """
@@ -85,6 +86,7 @@ class Training:
     report: Callable[[str], None]
     stop: Stop
     keep_best: bool
+    keep_last: bool = False
     progress: Progress = field(default_factory=Progress)
     observer: Observer = field(default_factory=Unobserved)
 
@@ -102,6 +104,8 @@ class Training:
     def train(self) -> Ending:
         """Train to the end, from ``progress`` on."""
         due = self.spec.evaluation_points(self.steps_per_epoch)
+        if self.progress.epoch and (ending := self.finished()):
+            return ending
         for epoch in range(self.progress.epoch, self.spec.last_epoch):
             began = time.monotonic()
             seed_generators(self.spec.seed, "epoch", epoch)
@@ -117,6 +121,8 @@ class Training:
             self.progress.epoch = epoch + 1
             release_memory()
             if ending := self.finished():
+                if self.keep_last:
+                    self.save(always=True)
                 self.observer.epoch_finished(epoch + 1, time.monotonic() - began)
                 return ending
             asked = self.stop.requested

@@ -12,7 +12,6 @@ from tests.unit.tracking.tracked_files import BEGAN, events_of, record, write_ev
 
 from evidence_hpo import paths
 from evidence_hpo.files import write_json
-from evidence_hpo.tracking.lineage import lineage_tags
 from evidence_hpo.tracking.results import mirrored
 from evidence_hpo.tracking.runs import TrackedRun
 
@@ -187,4 +186,4 @@ def test_lineage_comes_from_the_job_that_wrote_the_record(tmp_path: Path) -> Non
     tags = named(tmp_path)["trial_000_small"].tags
     assert (tags["git.commit"], tags["git.dirty"], tags["version.torch"]) == ("abc", "true", "2.13.0")
     assert (tags["data.hash.train.criteria"], tags["hardware.gpus"]) == ("a" * 64, "H100")
-    assert lineage_tags({}, {}) == {}
+    assert (tags["stage"], tags["code.hash"]) == ("train", "d")
