@@ -136,12 +136,15 @@ class Results:
 
     @cached_property
     def study_name(self) -> str | None:
-        """Name of the study; None while no round is proposed."""
+        """Name of the study; None while nothing has begun."""
         for architecture, stage in self.stages:
             proposals = self.read(self.path(paths.PROPOSALS, architecture=architecture, stage=stage, round=0))
             if proposals:
                 return str(proposals["study"])
-        return None
+        singles = [self.read(path) for path in sorted(self.root.glob(paths.RUN_RECORD.format(run="*")))]
+        places = [dict(place) for place in self.started]
+        names = [one["study"] for one in [*(record for record in singles if record), *places] if "study" in one]
+        return str(names[0]) if names else None
 
     @cached_property
     def splits(self) -> str | None:

@@ -20,6 +20,7 @@ from evidence_hpo.tracking.points import evaluation_points
 from evidence_hpo.tracking.results import Results
 from evidence_hpo.tracking.retrained import retrained_runs
 from evidence_hpo.tracking.runs import Artefact, TrackedRun
+from evidence_hpo.tracking.single import single_runs
 from evidence_hpo.tracking.stages import stage_runs
 from evidence_hpo.tracking.trained import modified
 
@@ -36,7 +37,7 @@ _STUDY_FILES = (
 
 
 def study_runs(results: Results, *, artefacts: bool = True) -> list[TrackedRun]:
-    """Return all runs of a study, parents before their children; none while no round is proposed.
+    """Return all runs of a study, parents before their children; none while nothing has begun.
 
     Args:
         results: The study's files and events.
@@ -54,6 +55,7 @@ def study_runs(results: Results, *, artefacts: bool = True) -> list[TrackedRun]:
         found += retrained_runs(results, root, name, architecture, evaluation)
         if evaluation is not None:
             found.append(_evaluation_run(results, root, name, *evaluation))
+    found += single_runs(results, root, name)
     runs = [_study_run(results, root, name, found), *found]
     return runs if artefacts else [replace(run, artefacts=()) for run in runs]
 

@@ -187,3 +187,27 @@ def test_lineage_comes_from_the_job_that_wrote_the_record(tmp_path: Path) -> Non
     assert (tags["git.commit"], tags["git.dirty"], tags["version.torch"]) == ("abc", "true", "2.13.0")
     assert (tags["data.hash.train.criteria"], tags["hardware.gpus"]) == ("a" * 64, "H100")
     assert (tags["stage"], tags["code.hash"]) == ("train", "d")
+
+
+def single_record(epochs: int, **changes: Any) -> dict[str, Any]:
+    row = record(0, epochs=epochs)
+    kept = {name: value for name, value in row.items() if name not in ("rungs", "runtime", "round", "number", "stage")}
+    return {**kept, "role": "single", "name": "alone", "resumed_from": None, "checkpoint": None, **changes}
+
+
+def test_a_run_outside_the_search_stays_the_same_run_when_it_goes_on(tmp_path: Path) -> None:
+    place = {"study": "toy", "architecture": "criteria", "run": "alone"}
+    start = events_of(record(0))[0]
+    path = tmp_path / paths.RUN_RECORD.format(run="alone")
+    write_events(tmp_path, [{**start, "about": {**start["about"], "place": place}}], name="alone")
+    live = named(tmp_path)
+    assert (live["alone"].state, live["alone"].parent) == ("running", live["toy"].key)
+    write_json(path, single_record(2))
+    short = named(tmp_path)["alone"]
+    assert [artefact.name for artefact in short.artefacts] == ["record.json"]
+    write_json(path, single_record(3, key=None, resumed_from="results/runs/alone"))
+    longer = named(tmp_path)["alone"]
+    assert live["alone"].key == short.key == longer.key
+    assert [step for step, _, _ in points(short, "val_loss")] == [1, 2]
+    assert [step for step, _, _ in points(longer, "val_loss")] == [1, 2, 3]
+    assert longer.tags["resumed_from"] == "results/runs/alone"
