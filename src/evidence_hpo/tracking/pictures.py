@@ -19,9 +19,11 @@ def draw_history(path: Path, trials: Sequence[Sequence[Any]]) -> None:
         trials: Number, state and value of each, in order; a value may be None.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot(xlabel="trial", ylabel="objective", title="Optimisation history")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for state, colour in _COLOURS.items():
         shown = [(number, value) for number, its, value in trials if its == state and value is not None]
         if shown:

@@ -34,6 +34,8 @@ __all__ = ["DIGEST_TAG", "KEY_TAG", "Store", "StoredRun", "database_uri", "prepa
 KEY_TAG, STUDY_TAG, DIGEST_TAG = "evidence_hpo.key", "evidence_hpo.study", "evidence_hpo.digest"
 PARENT_TAG = "mlflow.parentRunId"
 _STATUS = {"running": "RUNNING", "complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's pages show training runs rather than traces of language models."""
 _PAGE = 500
 _MOST_PARAMETERS = _MOST_TAGS = 100
 """MLflow takes no more of them in one request."""
@@ -150,7 +152,7 @@ class Store:
         if found is None:
             folder = (self.root / paths.TRACKING_ARTIFACTS).absolute().as_uri() if self.is_local else None
             with contextlib.suppress(Exception):  # another process may have made it, or this request before it failed
-                self.client.create_experiment(name, artifact_location=folder)
+                self.client.create_experiment(name, artifact_location=folder, tags=_KIND)
             found = self.client.get_experiment_by_name(name)
         if found is None:
             raise ConnectionError(f"experiment {name} is not there after it was made")
