@@ -82,12 +82,14 @@ rule report_evaluation:
             paths.EVALUATION_REPORT,
             caption="../report/evaluation_report_data.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "evaluation report (data)"},
         ),
         text=report(
             paths.EVALUATION_REPORT_TEXT,
             caption="../report/evaluation_report.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "evaluation report"},
         ),
     log:
@@ -120,6 +122,7 @@ rule summarize_study:
             paths.STUDY_SUMMARY,
             caption="../report/study_summary.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "study summary"},
         ),
     log:

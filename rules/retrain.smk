@@ -34,10 +34,12 @@ rule retrain_config:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.RETRAIN_RECORD,
         model=directory(paths.RETRAIN_MODEL),
@@ -96,10 +98,12 @@ rule retrain_chosen:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.FINAL_RECORD,
         model=directory(paths.FINAL_MODEL),
@@ -136,10 +140,12 @@ rule refit_chosen:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.REFIT_RECORD,
         model=directory(paths.REFIT_MODEL),

@@ -109,9 +109,15 @@ rule run_trials:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
+        )
+        + study.augmented_files(
+            paths.AUGMENTED_TEXTS, wildcards.architecture, wildcards.stage
         ),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
+        )
+        + study.augmented_files(
+            paths.AUGMENTED_EXAMPLES, wildcards.architecture, wildcards.stage
         ),
     output:
         trials=paths.SHARD,

@@ -10,9 +10,13 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from evidence_hpo import paths
+from evidence_hpo.config.augmentation import FAMILIES
+from evidence_hpo.config.banks import Bank, Variation, possible_banks, possible_sources
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.loading import resolved_parameters
+from evidence_hpo.config.parameters import TrialParameters
+from evidence_hpo.config.policies import ORIGINAL
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.errors import ConfigurationError
@@ -150,6 +154,88 @@ class StudyGraph:
         """Return one path for each encoder that the search of an architecture may use."""
         return [pattern.format(backbone=backbone) for backbone in self.backbones(architecture)]
 
+    # --- augmentation ------------------------------------------------------------------------------------------
+
+    def banks(self, architecture: str, stage: str) -> list[Bank]:
+        """Return the banks that the runs of a stage may take variants from, sorted."""
+        return sorted(possible_banks(self.searched_space(architecture, stage), self._fixed))
+
+    def original_banks(self, task: str, family: str) -> list[str]:
+        """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
+        variations: set[Variation] = set()
+        for architecture in self.architectures:
+            if task in self.tasks(architecture):
+                for stage in self.stages_of(architecture):
+                    space = self.searched_space(architecture, stage)
+                    variations |= possible_sources(space, self._fixed, family)
+        banks = [Bank(ORIGINAL, *variation) for variation in sorted(variations)]
+        return [path for bank in banks for path in self.bank_paths(task, *bank)]
+
+    def bank_paths(self, task: str, source: str, method: str, level: int | str) -> list[str]:
+        """Return the parts of one bank, in order."""
+        pattern = paths.AUGMENTED
+        return [
+            pattern.format(task=task, source=source, method=method, level=level, part=part)
+            for part in range(self.configuration.augmentation.parts)
+        ]
+
+    def all_banks(self) -> list[str]:
+        """Return all banks of the study, all parts; none where nothing is augmented."""
+        found: set[tuple[str, Bank]] = set()
+        for architecture in self.architectures:
+            for stage in self.stages_of(architecture):
+                banks = self.banks(architecture, stage)
+                found |= {(task, bank) for task in self.tasks(architecture) for bank in banks}
+        own = [path for task, bank in sorted(found) for path in self.bank_paths(task, *bank)]
+        varied_again = [path for task in TASKS for family in FAMILIES for path in self.original_banks(task, family)]
+        return list(dict.fromkeys([*own, *varied_again]))
+
+    def augmented_files(self, pattern: str, architecture: str, stage: str | None = None) -> list[str]:
+        """Return the tokenised banks that the runs of a stage may use, for all encoders.
+
+        Args:
+            pattern: ``AUGMENTED_TEXTS`` or ``AUGMENTED_EXAMPLES``.
+            architecture: Name of the architecture.
+            stage: Name of the stage; None: the last, whose configurations are retrained.
+        """
+        return [
+            pattern.format(backbone=backbone, task=task, **bank._asdict())
+            for backbone in self.backbones(architecture)
+            for task in self.tasks(architecture)
+            for bank in self.banks(architecture, stage or self.last_stage(architecture))
+        ]
+
+    def bank_examples(self, task: str) -> str:
+        """Return the training examples whose evidence a task's banks vary.
+
+        A post as a whole is a criteria example without spans; its evidence is that of the evidence
+        example of the same id.
+        """
+        return paths.EXAMPLES.format(task=task if self.whole_text(task) else "evidence", split="train")
+
+    def bank_settings(self, task: str, method: str, level: str) -> str:
+        """Return what the banks of a method at a level depend on."""
+        settings = self.configuration.augmentation
+        return settings.bank(method, int(level), whole_text=self.whole_text(task)).model_dump_json()
+
+    def bank_sources(self, task: str, source: str, part: str) -> list[str]:
+        """Return the banks whose variants a part of a chained bank varies once more: the same part of each."""
+        banks = [] if source == ORIGINAL else self.original_banks(task, source)
+        return [path for path in banks if path.endswith(f"/part_{part}.parquet")]
+
+    def bank_resources(self, method: str) -> list[str]:
+        """Return files that tell whether what a method needs has changed: a file itself, or a model's configuration."""
+        given = self.configuration.augmentation.resources(method)
+        return [path if name == "embedding" else f"{path}/config.json" for name, path in given.items()]
+
+    def bank_records(self) -> list[str]:
+        """Return the records of all banks of the study, all parts."""
+        return [f"{path.removesuffix('.parquet')}.json" for path in self.all_banks()]
+
+    def whole_text(self, task: str) -> bool:
+        """Return whether an example's whole text is the sentence that is varied, not the evidence within it."""
+        return task == "criteria" and self.configuration.data.examples.criteria.unit == "sentence"
+
     # --- search ------------------------------------------------------------------------------------------------
 
     def rounds(self, architecture: str, stage: str) -> range:
@@ -200,9 +286,13 @@ class StudyGraph:
         assert space is not None
         return self.configuration.spaces[space].model_dump_json()
 
+    @property
+    def _fixed(self) -> TrialParameters:
+        return self.configuration.training.parameters
+
     def fixed_parameters(self) -> str:
         """Return the values of the parameters that are not searched."""
-        return self.configuration.training.parameters.model_dump_json()
+        return self._fixed.model_dump_json()
 
     def narrowing_settings(self, architecture: str, stage: str) -> str:
         """Return how a stage's space is narrowed."""
@@ -242,6 +332,18 @@ class StudyGraph:
         return [
             pattern.format(architecture=architecture, seed=seed)
             for seed in range(self.configuration.retrain.refit_seeds)
+        ]
+
+    def model_records(self) -> list[str]:
+        """Return the records of all models that are trained after the search."""
+        return [
+            record
+            for architecture in self.architectures
+            for record in (
+                *self.retrain_records(architecture),
+                *self.final_paths(paths.FINAL_RECORD, architecture),
+                *self.refit_paths(paths.REFIT_RECORD, architecture),
+            )
         ]
 
     def retrain_settings(self) -> str:
@@ -294,6 +396,8 @@ class StudyGraph:
     def figures(self) -> list[str]:
         """Return all figures of the study."""
         found = [paths.RULEGRAPH, paths.DAG]
+        if self.all_banks():
+            found.append(paths.AUGMENTATION_FIGURE)
         for architecture in self.architectures:
             for pattern, names in (
                 (paths.SEARCH_FIGURE, paths.SEARCH_FIGURES),

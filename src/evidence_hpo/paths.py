@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AUGMENTATION_FIGURE",
     "AUGMENTATION_SUMMARY",
     "AUGMENTED",
     "AUGMENTED_EXAMPLES",
+    "AUGMENTED_RECORD",
     "AUGMENTED_TEXTS",
     "BACKBONE",
     "BACKBONE_MANIFEST",
@@ -15,6 +17,8 @@ __all__ = [
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
+    "COST",
+    "COST_FIGURE",
     "CRITERIA",
     "DAG",
     "EVALUATION",
@@ -30,7 +34,9 @@ __all__ = [
     "FINAL_RECORD",
     "NLTK_DATA",
     "OPTUNA_STORAGE",
+    "OVERVIEW",
     "PROPOSALS",
+    "PROVENANCE",
     "REFIT_MODEL",
     "REFIT_RECORD",
     "RESOLVED_CONFIGURATION",
@@ -57,6 +63,7 @@ __all__ = [
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
+    "TIMELINE",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
     "TRACKING_ARTIFACTS",
@@ -82,6 +89,7 @@ EXAMPLES = "results/examples/{task}/{split}.parquet"
 
 # --- augmentation ----------------------------------------------------------------------------------------------
 AUGMENTED = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.parquet"
+AUGMENTED_RECORD = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.json"
 AUGMENTATION_SUMMARY = "results/augmentation/summary.json"
 AUGMENTED_TEXTS = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/texts.arrow"
 AUGMENTED_EXAMPLES = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/examples.arrow"
@@ -130,9 +138,15 @@ RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
+AUGMENTATION_FIGURE = "results/reports/augmentation.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
+TIMELINE = "results/reports/timeline.svg"
+COST_FIGURE = "results/reports/cost.svg"
+COST = "results/reports/cost.json"
+OVERVIEW = "results/reports/overview.html"
+PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 # --- tracking --------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def origin_here(code: str = "") -> dict[str, Any]:
     }
 
 
-def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, Any]) -> None:
+def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, Any], job: dict[str, Any]) -> None:
     """Write the provenance of a finished step beside the results, mirroring the path of its log.
 
     ``results/logs/a/b.log`` becomes ``results/provenance/a/b.json``. It names the SHA-256 of each file that the step
@@ -143,6 +143,7 @@ def write_step_provenance(step: str, log: Path, code: str, arguments: dict[str, 
             "arguments": shown,
             "files": _file_digests(arguments),
             **origin_here(code),
+            "job": job,
             "finished_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )

@@ -97,6 +97,83 @@ def test_caches_are_made_for_the_encoders_that_a_search_may_use(searched: bool) 
     assert study.backbones("criteria") == (["big", "small"] if searched else ["small"])
 
 
+def augmenting(entries: dict[str, object], *stages: dict[str, object], **changes: object) -> StudyGraph:
+    """Return a study whose first stage searches ``entries``; ``stages`` follow, with the space ``later``."""
+    first = {"name": "stage1", "space": "own", "trials": 5, "epochs": 2}
+    dropout = {"low": 0, "high": 0.5}
+    spaces = {"own": {"dropout": dropout, **entries}, "later": {"simple_mask": {"low": 2, "high": 3}}}
+    used = spaces if stages else {"own": spaces["own"]}
+    return StudyGraph(configured(spaces=used, search={"stages": [first, *stages]}, **changes))
+
+
+BOTH = {"choices": ["simple", "simple_then_textattack"]}
+
+
+def test_without_augmentation_there_are_no_banks() -> None:
+    study = StudyGraph(default_configuration())
+    assert study.all_banks() == []
+    assert study.augmented_files(paths.AUGMENTED_TEXTS, "criteria") == []
+
+
+def test_banks_follow_from_policies_masks_and_strengths() -> None:
+    entries = {
+        "augmentation": BOTH,
+        "simple_mask": {"choices": [1, 4]},
+        "textattack_mask": {"choices": [2]},
+        "simple_strength": {"low": 0, "high": 1},
+    }
+    study = augmenting(entries, study={"architectures": ["evidence"]}, augmentation={"parts": 2})
+    originals = [
+        f"results/augmentation/evidence/original/{method}/level_{level}/part_{part}.parquet"
+        for method in ("aeda", "random_deletion")
+        for level in (0, 1)
+        for part in (0, 1)
+    ]
+    chained = [f"results/augmentation/evidence/simple/synonym_insertion/level_1/part_{part}.parquet" for part in (0, 1)]
+    assert study.all_banks() == [*originals, *chained]
+    assert study.original_banks("evidence", "simple") == originals
+    assert study.original_banks("evidence", "textattack") == []
+    assert study.original_banks("criteria", "simple") == [], "no architecture of the study has the task"
+    assert study.augmented_files("{backbone} {task} {source} {method} {level}", "evidence") == [
+        *(f"small evidence original {method} {level}" for method in ("aeda", "random_deletion") for level in (0, 1)),
+        "small evidence simple synonym_insertion 1",
+    ]
+
+
+def test_what_is_varied_once_more_is_made_but_not_tokenised() -> None:
+    entries = {"augmentation": {"choices": ["textattack_then_simple"]}, "simple_mask": {"choices": [4]}}
+    study = augmenting(entries, training={"parameters": {"textattack_mask": 4}})
+    assert study.original_banks("criteria", "textattack") == [
+        "results/augmentation/criteria/original/word_deletion/level_1/part_0.parquet"
+    ]
+    assert study.augmented_files("{source} {method} {level}", "criteria") == ["textattack aeda 1"]
+    assert len(study.all_banks()) == 2 * len(study.tasks("share"))
+
+
+def test_a_conditional_policy_or_mask_needs_the_fixed_one_as_well() -> None:
+    entries = {
+        "pooling": {"choices": ["cls", "mean"]},
+        "augmentation": {"choices": ["none"], "when": {"pooling": ["cls"]}},
+    }
+    fixed = {"parameters": {"augmentation": "simple", "simple_mask": 32}}
+    assert augmenting(entries, training=fixed).augmented_files("{method}", "criteria") == ["casing"]
+
+
+def test_a_stage_reads_the_banks_of_its_own_space() -> None:
+    later = {"name": "stage2", "space": "later", "trials": 5, "epochs": 2}
+    narrowed = {"name": "stage3", "trials": 5, "epochs": 2, "first_round": 5}
+    fixed = {"parameters": {"augmentation": "simple", "simple_mask": 1}}
+    study = augmenting({}, later, narrowed, training=fixed)
+    assert study.augmented_files("{method}", "criteria", "stage1") == ["random_deletion"]
+    for stage in ("stage2", "stage3", None):
+        assert study.augmented_files("{method}", "criteria", stage) == ["random_deletion", "random_swap"]
+
+
+def test_no_pattern_of_a_bank_names_a_split() -> None:
+    for pattern in (paths.AUGMENTED, paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES):
+        assert "{split}" not in pattern
+
+
 def test_a_conditional_choice_of_encoders_needs_the_fixed_one_as_well() -> None:
     hub = {"source": "hub", "model": "bert-base-uncased"}
     entry = {"choices": ["big"], "when": {"pooling": ["cls"]}}

@@ -12,11 +12,14 @@ from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
 from evidence_hpo.cli.reproduce import Mode, reproduce
+from evidence_hpo.config.loading import read_yaml
 from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import read_artefact, read_artefact_lines
 
 pytestmark = pytest.mark.workflow
 
+LAST = ("report_cost", "write_overview")
+"""Steps that run after everything that is counted."""
 PUBLIC = {".json", ".jsonl", ".md", ".svg", ".log", ".tsv", ".html"}
 
 
@@ -86,7 +89,7 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     }
     assert logs == kept
     one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
-    keys = {"step", "arguments", "files", "code", "configuration", "versions", "git", "hardware", "finished_at"}
+    keys = {"step", "arguments", "files", "code", "configuration", "versions", "git", "hardware", "job", "finished_at"}
     assert set(one) == keys
     assert one["versions"]["torch"].startswith("2.13.0")
     assert one["files"]["results/criteria/evaluation/evaluation.json"] == digest_file(
@@ -94,6 +97,28 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     )
     resolved = (results / "configuration.yaml").read_text(encoding="utf-8")
     assert f"# Digest: {one['configuration']}\n" in resolved
+
+
+def test_the_cost_counts_every_job_and_every_run(finished: Study) -> None:
+    results = finished.folder / "results"
+    cost = read_artefact(results / "reports/cost.json", "cost")
+    counted = [path for path in (results / "provenance").rglob("*.json") if path.stem not in LAST]
+    assert cost["jobs"] == len(counted)
+    assert (cost["jobs_without_times"], cost["workers"], cost["breaks"]) == (0, 1, [])
+    parts = {(part["architecture"], part["part"]): part for part in cost["parts"]}
+    assert [name for _, name in parts] == ["data", "stage1", "stage2", "retraining", "evaluation", "reports"]
+    assert (parts["criteria", "stage1"]["runs"], parts["criteria", "retraining"]["runs"]) == (6, 3)
+    assert cost["total"]["training_seconds"] < cost["total"]["job_seconds"] <= cost["wall_seconds"] + 1.0
+
+
+def test_the_overview_gives_the_scores_and_a_configuration_that_changes_nothing(finished: Study) -> None:
+    results = finished.folder / "results"
+    report = read_artefact(results / "evaluation_report.json", "evaluation_report")
+    score = report["architectures"]["criteria"]["verdicts"][0]["score"]
+    page = (results / "reports/overview.html").read_text(encoding="utf-8")
+    assert f"interval {score['low']:.3f} to {score['high']:.3f}" in page
+    given = Study(finished.repository, finished.folder, read_yaml(results / "configuration.yaml"))
+    assert given.planned() == {}
 
 
 def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:

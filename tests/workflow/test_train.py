@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from tests.workflow.study import TINY, Study, overlay
 
-from evidence_hpo.cli.jobs import failure_since
+from evidence_hpo.cli.reproduce import Mode, reproduce
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
+from evidence_hpo.errors import TrainingError
 from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.graph import single_run_settings
 from evidence_hpo.schemas import read_artefact
@@ -88,7 +89,7 @@ def test_a_finished_run_is_not_trained_again_and_a_change_of_the_search_changes_
 
 
 def test_a_run_goes_on_with_more_epochs_after_its_last_intact_point(
-    study: Study, mine: subprocess.CompletedProcess[str]
+    study: Study, mine: subprocess.CompletedProcess[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = record_of(study, "mine")
     newest = study.folder / "results/work/runs/mine/epoch_002.optimizer.safetensors"
@@ -113,9 +114,13 @@ def test_a_run_goes_on_with_more_epochs_after_its_last_intact_point(
     assert wrong.returncode == 2
     assert "run.resume_from: results/runs/mine: " in wrong.stderr
     assert " there and " in wrong.stderr
+    monkeypatch.chdir(study.folder)
+    reproduce("mine")
+    with pytest.raises(TrainingError, match="mine: went on from results/runs/mine, so it is not the result of one"):
+        reproduce("mine", mode=Mode.train)
 
 
-def test_an_interrupted_run_is_continued_by_the_same_command(study: Study) -> None:
+def test_an_interrupted_run_is_continued_by_the_same_command(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = train(study, "--max-epochs", "3", "--name", "stopped", **{DEADLINE_VARIABLE: "1.0"})
     assert stopped.returncode == 1
     assert "stopped: interrupted; run again to continue" in stopped.stderr
@@ -124,11 +129,12 @@ def test_an_interrupted_run_is_continued_by_the_same_command(study: Study) -> No
     assert train(study, "--max-epochs", "3", "--name", "stopped").returncode == 0
     log = (study.folder / "results/logs/runs/stopped.log").read_text(encoding="utf-8")
     assert "epoch 1 of 3" not in log
-    assert train(study, "--max-epochs", "3", "--name", "whole").returncode == 0
-    whole, continued = record_of(study, "whole"), record_of(study, "stopped")
-    assert continued["evaluations"] == whole["evaluations"]
-    assert continued["checkpoint"]["sha256"] == whole["checkpoint"]["sha256"]
-    assert (continued["key"], continued["schedules"]) == (whole["key"], [[0, 3]])
+    record = record_of(study, "stopped")
+    assert ([one["epoch"] for one in record["evaluations"]], record["schedules"]) == ([1, 2, 3], [[0, 3]])
+    monkeypatch.chdir(study.folder)
+    reproduce("stopped", mode=Mode.train)
+    repeated = read_artefact(Path("results/reproduce/runs/stopped/train.json"), "reproduction")
+    assert repeated["weights"]["identical"], "interrupted and continued, it ends in the bits of a run of one piece"
 
 
 def test_a_dry_run_tries_everything_and_keeps_no_model(study: Study) -> None:
@@ -166,7 +172,7 @@ def test_damaged_data_and_a_held_folder_have_their_exit_codes(study: Study) -> N
         tokens.write_bytes(content)
         os.utime(tokens, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert damaged.returncode == 3
-    assert damaged.stderr.strip().splitlines()[-1].startswith("results/tokens/small/criteria/train/examples.arrow")
+    assert "error: results/tokens/small/criteria/train/examples.arrow: " in damaged.stderr
     program = (
         "import signal; from pathlib import Path; from evidence_hpo.cli.locks import claim_folder;"
         f"claim_folder(Path({str(study.folder)!r})); print('held', flush=True); signal.pause()"
@@ -178,18 +184,3 @@ def test_damaged_data_and_a_held_folder_have_their_exit_codes(study: Study) -> N
         holder.kill()
     assert held.returncode == 4
     assert "another run holds this folder" in held.stderr
-
-
-def test_the_first_failed_job_gives_the_exit_code(tmp_path: Path) -> None:
-    def log(name: str, *events: dict[str, str]) -> None:
-        (tmp_path / name).write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
-
-    assert failure_since(tmp_path, 0.0) is None
-    log("a.log", {"event": "failed", "time": "2100-01-01T00:00:02.000+00:00", "error": "StorageError", "message": "m"})
-    log("b.log", {"event": "failed", "time": "2100-01-01T00:00:01.000+00:00", "error": "DataError", "message": "n"})
-    log("c.log", {"event": "finished", "time": "2100-01-01T00:00:00.000+00:00", "message": "o"})
-    (tmp_path / "d.log").write_text("not JSON\n", encoding="utf-8")
-    found = failure_since(tmp_path, 0.0)
-    assert found is not None
-    assert found["error"] == "DataError"
-    assert failure_since(tmp_path, 4102444801.5) is None, "older failures are of an earlier command"

@@ -15,21 +15,8 @@ from evidence_hpo.paths import RESOLVED_CONFIGURATION
 
 __all__ = ["make_of_finished", "settings_of"]
 
-_AFTER_THE_SEARCH = {
-    "select_configs",
-    "retrain_config",
-    "choose_config",
-    "retrain_chosen",
-    "refit_chosen",
-    "summarize_retraining",
-    "evaluate",
-    "report_evaluation",
-    "analyse_search",
-    "summarize_study",
-    "write_configuration",
-    "all",
-}
-"""Rules that such a target may run; any other means that the search, or what it rests on, would change."""
+_SEARCH = {"define_space", "narrow_space", "propose_trials", "run_trials", "collect_trials"}
+"""Rules that such a target never runs. What they rest on is not among them: where that changes, they would run too."""
 
 
 def settings_of(
@@ -66,12 +53,12 @@ def make_of_finished(
         jobs = dry_run(command)
     except ConfigurationError as error:
         raise DataError(f"{folder}: {error}") from error
-    searching = grouped(job for job in jobs if job.rule not in _AFTER_THE_SEARCH)
+    searching = grouped(job for job in jobs if job.rule in _SEARCH)
     if searching:
         rule, reasons = next(iter(searching.items()))
         raise DataError(
-            f"{folder}: the search is not finished, or not up to date: {len(searching)} rules would run, as {rule} "
-            f"({next(iter(reasons))}); see `evidence-hpo plan`, then `evidence-hpo run`"
+            f"{folder}: the search is not finished, or not up to date: {rule} would run ({next(iter(reasons))}); "
+            "see `evidence-hpo plan`, then `evidence-hpo run`"
         )
     if not jobs:
         return 0

@@ -12,15 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evidence_hpo import paths
-from evidence_hpo.cli.jobs import run_jobs
-from evidence_hpo.cli.locks import claim_folder
-from evidence_hpo.cli.workflow import (
-    Overlays,
-    Overrides,
-    checked_configuration,
-    settings_options,
-    snakemake_command,
-)
+from evidence_hpo.cli.launch import Launch, launch
+from evidence_hpo.cli.workflow import Overlays, Overrides, checked_configuration, settings_options
 from evidence_hpo.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -79,10 +72,9 @@ def train(
 
     study = StudyGraph(checked_configuration(configfile, overrides))
     run = _name(name, study, resume_from)
-    claim_folder(Path.cwd())
     options = settings_options(configfile, overrides)
     wanted = _input_files(study) if dry_run else [paths.RUN_RECORD.format(run=run)]
-    code = run_jobs([*snakemake_command(), *wanted, "--cores", cores, *options])
+    code = launch(Launch(Path.cwd(), study.configuration, wanted, options, cores, plain=True))
     if code:
         raise typer.Exit(code)
     if dry_run:
@@ -135,7 +127,7 @@ def _rehearsed(study: StudyGraph) -> dict[str, Any]:
     backbone, manifest = (Path(study.run_backbone(pattern)) for pattern in (paths.BACKBONE, paths.BACKBONE_MANIFEST))
     inputs = open_training_inputs([backbone], [manifest], texts, examples)
     request = single_request("dry run", settings, inputs)
-    data = inputs.of_run(str(settings.parameters["backbone"]), settings.architecture)
+    data = inputs.of_run(settings.parameters, settings.architecture)
     opened = RunInputs(data.backbone.directory, data.train, data.validation)
     return rehearse(spec_of(request), opened, lambda line: typer.echo(line, err=True))
 

@@ -27,6 +27,8 @@ _FLOORS = {
 }
 _OF_FLOORS = ((GREY, "s"), (ORANGE, "D"), (GREEN, "^"))
 _FAINT = 0.3
+_ON_DARK, _ON_PALE = "#fefefe", "#111111"
+"""Ink on a field whose colour stays the same where the figure turns dark."""
 _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 
 
@@ -59,7 +61,7 @@ def _confusion_panels(confusions: Mapping[str, Mapping[str, float]], title: str)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for row, column in np.ndindex(2, 2):
             text = f"{matrix[row, column]:.4g}\n{share[row, column]:.0%} of the row"
-            colour = "white" if share[row, column] > 0.55 else BLACK
+            colour = _ON_DARK if share[row, column] > 0.55 else _ON_PALE
             axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks([0, 1], _LABELS[name])
         axes.set_yticks([0, 1], _LABELS[name], rotation=90, va="center")
@@ -88,7 +90,7 @@ def reliability_figure(evaluation: Mapping[str, Any]) -> Figure:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set(xlabel="Mean predicted probability", ylabel="Share that is really met")
     axes.set_title("criteria: reliability")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
     axes.grid()
     width = calibration["bins"][0]["high"] - calibration["bins"][0]["low"]
     left = [item["low"] for item in calibration["bins"]]

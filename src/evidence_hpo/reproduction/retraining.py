@@ -61,7 +61,7 @@ def retrained(run: RecordedRun) -> Iterator[Finished]:
         objective=spec.objective,
         early_stopping_patience=spec.early_stopping_patience,
         runtime=spec.runtime,
-        digests=inputs.digests(run.backbone, spec.architecture),
+        digests=inputs.digests(spec.parameters, spec.architecture),
         versions=versions_here(run),
         keep_weights=True,
         refit_epochs=spec.refit_epochs,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import Field
+
 from evidence_hpo.config.base import Section
 from evidence_hpo.search.records import Evaluation, Origin
 
@@ -59,6 +61,8 @@ class RetrainRecord(Section):
     versions: dict[str, str]
     checkpoint: Checkpoint | None
     duration_seconds: float
+    augmented: dict[str, int] = Field(default_factory=dict)
+    """Variants among the training examples, by task; empty without augmentation."""
 
 
 class SingleRunRecord(RetrainRecord):

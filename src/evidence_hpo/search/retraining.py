@@ -68,7 +68,7 @@ def retrain(
         objective=plan.objective,
         early_stopping_patience=plan.early_stopping_patience if refit_epochs is None else 0,
         runtime=plan.runtime,
-        digests=digests(str(configuration.parameters["backbone"]), plan.architecture),
+        digests=digests(configuration.parameters, plan.architecture),
         versions=run_versions(machine, configuration.parameters),
         keep_weights=True,
         refit_epochs=refit_epochs,

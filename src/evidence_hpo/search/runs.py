@@ -79,8 +79,8 @@ def training_runner(
     checkpoints = CheckpointSettings.of_environment()
 
     def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResult:
-        data = inputs.of_run(str(request.parameters["backbone"]), request.architecture)
-        opened = RunInputs(data.backbone.directory, data.train, data.validation)
+        data = inputs.of_run(request.parameters, request.architecture)
+        opened = RunInputs(data.backbone.directory, data.train, data.validation, data.banks)
         stop = current_interruption()
         return run(
             spec_of(request),

@@ -98,7 +98,7 @@ def single_request(run: str, settings: SingleRunSettings, inputs: TrainingInputs
         objective=settings.objective,
         early_stopping_patience=settings.early_stopping_patience,
         runtime=settings.runtime,
-        digests=inputs.digests(str(settings.parameters["backbone"]), settings.architecture),
+        digests=inputs.digests(settings.parameters, settings.architecture),
         versions=run_versions(machine, settings.parameters),
         keep_weights=True,
         place={"study": settings.study, "architecture": settings.architecture, "run": run},

@@ -53,7 +53,7 @@ def train_model(
     """
     inputs = open_training_inputs(backbones, manifests, texts, examples)
     written = train_single(run, settings, inputs, work_folder(run), model, EventListener())
-    data = inputs.of_run(str(settings.parameters["backbone"]), settings.architecture)
+    data = inputs.of_run(settings.parameters, settings.architecture)
     scored = classification_report(predict(load_model(model), data.validation, settings.runtime))
     write_artefact(report, "run_report", scored)
     write_png(run_confusion_figure(scored), confusion)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -192,7 +193,10 @@ def make_training(
     return Training(
         spec=spec,
         model=model.to(compute.device).train(),
-        data={task: training_data(cache, parameters, spec.data_fraction) for task, cache in train.items()},
+        data={
+            task: training_data(cache, parameters, spec.data_fraction, inputs.banks.get(task, ()), spec.seed)
+            for task, cache in train.items()
+        },
         validation={task: evaluation_data(cache, parameters) for task, cache in validation.items()},
         compute=compute,
         checkpoints=checkpoints,
@@ -229,17 +233,22 @@ def _fresh_progress(compute: Compute, splits: int) -> Progress:
 
 
 def of_architecture(inputs: RunInputs, architecture: str) -> RunInputs:
-    """Return the inputs without the caches of tasks that the architecture does not have."""
+    """Return the inputs without the caches and banks of tasks that the architecture does not have."""
     tasks = ARCHITECTURE_TASKS[architecture]
     train, validation = ({task: caches[task] for task in tasks} for caches in (inputs.train, inputs.validation))
-    return RunInputs(inputs.backbone, train, validation)
+    banks = {task: found for task in tasks if (found := inputs.banks.get(task))}
+    return RunInputs(inputs.backbone, train, validation, banks)
 
 
 def _key(spec: RunSpec, inputs: RunInputs, compute: Compute, *, keep_best: bool, extensible: bool) -> str:
     """Return a digest of everything a resume point depends on; of an extensible run not when it ends."""
     described = {name: value for name, value in spec.to_json().items() if not extensible or name not in ENDS}
     caches = {"train": inputs.train, "validation": inputs.validation}
-    data = {part: {task: cache.digest for task, cache in entries.items()} for part, entries in caches.items()}
+    data: dict[str, Any] = {
+        part: {task: cache.digest for task, cache in entries.items()} for part, entries in caches.items()
+    }
+    if inputs.banks:
+        data["banks"] = {task: [bank.metadata.digest for bank in banks] for task, banks in inputs.banks.items()}
     arithmetic = [compute.device.type, compute.precision]
     return digest_json({"spec": described, "data": data, "arithmetic": arithmetic, "keep_best": keep_best})
 
@@ -247,6 +256,7 @@ def _key(spec: RunSpec, inputs: RunInputs, compute: Compute, *, keep_best: bool,
 def _result(training: Training, ending: Ending) -> RunResult:
     objective = training.spec.objective
     best = best_evaluation(training.progress.evaluations, objective)
+    augments = training.spec.parameters["augmentation"] != "none"
     return RunResult(
         state=ending.state,
         value=best["metrics"][objective] if best else None,
@@ -257,4 +267,5 @@ def _result(training: Training, ending: Ending) -> RunResult:
         duration_seconds=training.progress.seconds + time.monotonic() - training.clock,
         notes=training.progress.notes,
         schedules=[(first, epochs) for first, epochs in training.progress.schedules],
+        augmented={task: data.augmented for task, data in training.data.items() if augments},
     )

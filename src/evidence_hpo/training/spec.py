@@ -10,6 +10,7 @@ from typing import Any
 
 from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
 __all__ = ["ENDS", "EvaluationPoint", "RunInputs", "RunResult", "RunSpec", "Rung"]
@@ -127,11 +128,13 @@ class RunInputs:
         backbone: Directory of the encoder and its tokeniser in Hugging Face layout.
         train: Training examples by task: the tasks of the architecture.
         validation: Validation examples by task.
+        banks: Varied training examples by task: the banks that the run's parameters use.
     """
 
     backbone: Path
     train: dict[str, TokenCache]
     validation: dict[str, TokenCache]
+    banks: dict[str, tuple[TokenBank, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,6 +152,7 @@ class RunResult:
         precision: The arithmetic used: fp32, bf16 or fp16.
         duration_seconds: Seconds of work, interrupted attempts' finished epochs included.
         notes: Fallbacks taken.
+        augmented: Variants among the training examples, by task; empty without augmentation.
         schedules: Pairs (first epoch, epochs): from the first epoch on, counted from 0, the learning rate followed the
             schedule of a run of so many epochs. One pair, unless the run goes on after the end of another.
     """
@@ -161,4 +165,5 @@ class RunResult:
     precision: str
     duration_seconds: float
     notes: list[str]
+    augmented: dict[str, int]
     schedules: list[tuple[int, int]] = field(default_factory=list)
