@@ -429,6 +429,10 @@ class StudyGraph:
                 found += [pattern.format(architecture=architecture, figure=name) for name in names]
         return found
 
+    def tracking(self) -> list[str]:
+        """Return the state of the tracking store, if the study is replayed into one."""
+        return [paths.TRACKING_STATE] if self.configuration.tracking.enabled else []
+
     @property
     def threads(self) -> int:
         """CPU threads of a job that trains."""
