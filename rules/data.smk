@@ -8,11 +8,12 @@ rule prepare_corpus:
         report=paths.CORPUS_REPORT,
     log:
         "results/logs/prepare_corpus.log",
+    localrule: study.downloads_corpus
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=study.corpus_settings(),
         code=code_of("prepare_corpus"),
@@ -43,8 +44,8 @@ rule split_corpus:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=study.split_settings(),
         seed=study.configuration.study.seed,
@@ -72,8 +73,8 @@ rule build_examples:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=lambda wildcards: study.example_settings(wildcards.task),
         seed=study.configuration.study.seed,

@@ -60,8 +60,8 @@ rule plot_search:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(20),
     params:
         lags=lambda wildcards: study.lags(wildcards.architecture),
         trials_per_gpu=study.trials_per_gpu,
@@ -97,8 +97,8 @@ rule analyse_search:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(30),
     params:
         lags=lambda wildcards: study.lags(wildcards.architecture),
         trials_per_gpu=study.trials_per_gpu,
@@ -122,8 +122,8 @@ rule export_study:
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(60),
     params:
         code=code_of("export_study"),
     message:
@@ -167,11 +167,12 @@ rule plot_evaluation:
         ),
     log:
         "results/logs/{architecture}/plot_evaluation.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("plot_evaluation"),
     message:
@@ -198,11 +199,12 @@ rule draw_dag:
         ),
     log:
         "results/logs/draw_dag.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         settings=study.configuration.model_dump_json(),
         snakefile=f"{workflow.basedir}/Snakefile",

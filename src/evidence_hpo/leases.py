@@ -23,7 +23,7 @@ from evidence_hpo.errors import StorageError
 from evidence_hpo.logs import log_event
 from evidence_hpo.storage import storage_errors
 
-__all__ = ["LEASES_VARIABLE", "Card", "cards_of", "take_card", "visible_cards"]
+__all__ = ["LEASES_VARIABLE", "Card", "cards_of", "count_cards", "take_card", "visible_cards"]
 
 LEASES_VARIABLE = "EVIDENCE_HPO_GPU_LEASES"
 """Environment variable: folder of the leases, the same for all who share the machine; ``off``: no leases."""
@@ -66,13 +66,22 @@ def take_card() -> str | None:
     folder = os.environ.get(LEASES_VARIABLE) or _FOLDER
     if folder == "off" or _HELD_VARIABLE in os.environ or _assigned_by_slurm():
         return None
-    cards = visible_cards(cards_of(_listing()), os.environ.get(_VISIBLE_VARIABLE))
+    cards = _usable_cards()
     if not cards:
         return None
     _held, card = _lease(cards, Path(folder))
     os.environ[_VISIBLE_VARIABLE] = os.environ[_HELD_VARIABLE] = card.uuid
     log_event("gpu_leased", f"trains on GPU {card.gpu} ({card.uuid})", gpu=card.uuid)
     return card.uuid
+
+
+def count_cards() -> int:
+    """Return how many cards jobs started here may use."""
+    return len(_usable_cards())
+
+
+def _usable_cards() -> list[Card]:
+    return visible_cards(cards_of(_listing()), os.environ.get(_VISIBLE_VARIABLE))
 
 
 _held: FileLock | None = None
