@@ -8,7 +8,7 @@ rule prepare_corpus:
         report=paths.CORPUS_REPORT,
     log:
         "results/logs/prepare_corpus.log",
-    localrule: study.downloads_corpus
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
@@ -41,6 +41,7 @@ rule split_corpus:
         test_annotations=paths.SPLIT_ANNOTATIONS.format(split="test"),
     log:
         "results/logs/split_corpus.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
@@ -70,6 +71,7 @@ rule build_examples:
         examples=paths.EXAMPLES,
     log:
         "results/logs/build_examples/{task}.{split}.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:

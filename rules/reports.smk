@@ -57,6 +57,7 @@ rule plot_search:
         ),
     log:
         "results/logs/{architecture}/plot_search.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
@@ -94,6 +95,7 @@ rule analyse_search:
         ),
     log:
         "results/logs/{architecture}/analyse_search.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
@@ -119,6 +121,7 @@ rule export_study:
         storage=paths.OPTUNA_STORAGE,
     log:
         "results/logs/export_study.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:

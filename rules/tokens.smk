@@ -7,7 +7,7 @@ rule prepare_backbone:
         manifest=paths.BACKBONE_MANIFEST,
     log:
         "results/logs/prepare_backbone/{backbone}.log",
-    localrule: study.downloads_backbones
+    localrule: not study.pretrains_backbones
     conda:
         "../envs/training.yaml"
     threads: 1
@@ -37,6 +37,7 @@ rule tokenize_examples:
         rows=paths.TOKEN_EXAMPLES,
     log:
         "results/logs/tokenize_examples/{backbone}.{task}.{split}.log",
+    localrule: True
     conda:
         "../envs/training.yaml"
     threads: 1

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evidence_hpo import paths
+from evidence_hpo.config.backbones import ScratchBackbone
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
@@ -303,15 +304,12 @@ class StudyGraph:
     # --- what jobs ask a scheduler for --------------------------------------------------------------------------
 
     @property
-    def downloads_corpus(self) -> bool:
-        """Whether the corpus comes from the network, which compute nodes often lack."""
-        return self.configuration.data.corpus.source == "hub"
-
-    @property
-    def downloads_backbones(self) -> bool:
-        """Whether an encoder comes from the network."""
-        names = {name for architecture in self.architectures for name in self.backbones(architecture)}
-        return any(self.configuration.backbones[name].source == "hub" for name in names)
+    def pretrains_backbones(self) -> bool:
+        """Whether preparing an encoder is more than fetching or making one."""
+        return any(
+            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
+            for backbone in self.configuration.backbones.values()
+        )
 
     def trial_minutes(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
         """Return the minutes of a shard: of its trials, one after the other, each to its last epoch."""

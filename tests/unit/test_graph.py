@@ -157,12 +157,6 @@ def test_memory_and_time_are_for_the_largest_values_of_the_spaces() -> None:
     assert longer.run_minutes("criteria", 1) > plain.run_minutes("criteria", 1)
 
 
-def test_only_what_comes_from_the_network_is_fetched_where_snakemake_runs() -> None:
-    study = StudyGraph(configured())
-    assert (study.downloads_corpus, study.downloads_backbones) == (False, False)
-    named = configured(
-        data={"corpus": {"source": "hub"}},
-        backbones={"hub": {"source": "hub", "model": "a/b"}},
-        training={"parameters": {"backbone": "hub"}},
-    )
-    assert (StudyGraph(named).downloads_corpus, StudyGraph(named).downloads_backbones) == (True, True)
+def test_an_encoder_is_a_job_of_its_own_only_if_it_is_trained() -> None:
+    assert not StudyGraph(configured()).pretrains_backbones
+    assert StudyGraph(configured(backbones={"small": {"pretraining_epochs": 3}})).pretrains_backbones

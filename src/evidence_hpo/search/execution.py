@@ -69,7 +69,13 @@ def _finish(request: RunRequest, runner: Runner, cache: TrialCache, interruption
             log_event("trial_progress", f"{request.label}: {line}", key=key)
 
         outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
-        return cache.store(key, outcome) if returned else Finished(outcome)
+        if returned:
+            return cache.store(key, outcome)
+        # Where locks do not hold between machines, another job may have finished the run and removed its resume points.
+        cached = cache.load(key, weights=request.keep_weights)
+        if cached is not None:
+            log_event("trial_reused", f"{request.label}: another process finished it meanwhile", key=key)
+        return cached or Finished(outcome)
 
 
 def _run(
