@@ -91,6 +91,10 @@ class SlurmCluster:
         listed = self.query("squeue", "-h", "-o", "%A", "-t", ",".join(states))
         return sorted(set(listed.split()), key=int)
 
+    def state(self, job: str) -> str:
+        """Return the state of a job, whether it has ended or not."""
+        return self.query("squeue", "-h", "-t", "all", "-o", "%T", "-j", job)
+
     def node_of(self, job: str) -> str:
         """Return the node of a running job; empty if it does not run."""
         return self.query("squeue", "-h", "-o", "%N", "-j", job)
@@ -102,7 +106,7 @@ class SlurmCluster:
 
     def start_now(self, job: str) -> None:
         """Let a requeued job begin as soon as it has left its node."""
-        _wait(lambda: self.query("squeue", "-h", "-o", "%T", "-j", job) == "PENDING", f"job {job}", seconds=40)
+        _wait(lambda: self.state(job) == "PENDING", f"job {job}", seconds=40)
         self.query("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def _write_configuration(self) -> None:
