@@ -115,7 +115,7 @@ def wait_for_text(path: Path, text: str, seconds: float) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _wait_for(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+def _wait_for(condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -34,7 +34,7 @@ def test_a_study_with_faults_ends_as_a_quiet_local_one(cluster: SlurmCluster, fi
     run = Run(study, on_slurm(study))
     faults = Faults(cluster, run, seed=7)
     try:
-        code = faults.until_the_end(seconds=600)
+        code = faults.until_the_end(seconds=1500)
     finally:
         run.end()
     assert faults._waiting == [], "the study ended before everything had happened"
@@ -53,12 +53,12 @@ def test_a_preempted_trial_goes_on_from_its_last_epoch(cluster: SlurmCluster, fi
     run = Run(there, on_slurm(there, SHARD, *options))
     log = there.folder / LOG
     try:
-        wait_for_text(log, "epoch 5 of 40 finished", seconds=120)
+        wait_for_text(log, "epoch 5 of 40 finished", seconds=300)
         [job] = cluster.jobs("RUNNING")
         cluster.query("scontrol", "requeue", job)
-        stopped = wait_for_text(log, "interrupted at stage1 trial 0: 0 of 1 are finished", seconds=20)
+        stopped = wait_for_text(log, "interrupted at stage1 trial 0: 0 of 1 are finished", seconds=60)
         cluster.start_now(job)
-        assert run.process.wait(timeout=180) == 0, run.text()[-4000:]
+        assert run.process.wait(timeout=300) == 0, run.text()[-4000:]
     finally:
         run.end()
     assert "SIGTERM: stops after this epoch" in stopped
