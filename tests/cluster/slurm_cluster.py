@@ -3,6 +3,8 @@
 It needs root and the Debian packages ``slurmctld slurmd slurm-client munge``. Clients find a cluster by
 ``/etc/slurm/slurm.conf`` only, because Snakemake's executor clears SLURM's variables inside a job; so a machine that
 already belongs to a cluster is left alone.
+
+``python -m tests.cluster.slurm_cluster`` starts one to try things on, until it is interrupted.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -181,3 +185,25 @@ def _wait(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not ready after {seconds:g} s")
         time.sleep(0.2)
+
+
+def main() -> None:
+    reason = missing()
+    if reason is not None:
+        sys.exit(reason)
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        cluster = SlurmCluster(Path(folder))
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            cluster.start()
+            print(f"{cluster.query('sinfo')}\nCtrl-C ends it", flush=True)
+            while True:
+                time.sleep(1)
+        except KeyboardInterrupt:
+            print("ends")
+        finally:
+            cluster.stop()
+
+
+if __name__ == "__main__":
+    main()
