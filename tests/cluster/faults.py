@@ -90,7 +90,7 @@ class Faults:
         self.cluster.query("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
         for lost in self.cluster.jobs("PENDING"):
             self.cluster.start_now(lost)
-        self.cluster.query("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self.cluster.give_back(node)
 
     def _kill_snakemake(self, job: str) -> None:
         self.run.kill_and_restart()

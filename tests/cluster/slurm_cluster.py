@@ -103,6 +103,12 @@ class SlurmCluster:
         """Return the node of a running job; empty if it does not run."""
         return self.query("squeue", "-h", "-o", "%N", "-j", job)
 
+    def give_back(self, node: str) -> None:
+        """Let a node that was set down take jobs again; its daemon may have reported it as healthy before."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.query("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        _wait(lambda: "DOWN" not in self.query("scontrol", "show", "node", node, "-o").split("State=")[1][:20], node)
+
     def requeue(self, job: str) -> None:
         """Put a running job back into the queue, as a preemption does, without SLURM's wait of two minutes."""
         self.query("scontrol", "requeue", job)
