@@ -100,7 +100,8 @@ class Faults:
         before = self._limit(job)
         self.cluster.query("scontrol", "update", f"JobId={job}", "EndTime=now")
         known = set(self.cluster.jobs("all"))
-        _wait_for(lambda: self.cluster.state(job) == "TIMEOUT", "the time limit")
+        # FAILED where the warning of `--signal` was enough to end it.
+        _wait_for(lambda: self.cluster.state(job) in {"TIMEOUT", "FAILED"}, "the time limit")
         _wait_for(lambda: bool(set(self.cluster.jobs("all")) - known), "the job in its place")
         after = min(set(self.cluster.jobs("all")) - known, key=int)
         self.time_limits = before, self._limit(after)

@@ -53,6 +53,11 @@ class SlurmCluster:
     folder: Path
     _daemons: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    @property
+    def name(self) -> str:
+        """Name of the cluster, which its jobs have in their environment."""
+        return f"tests{os.getpid()}"
+
     def start(self) -> None:
         """Start all daemons and wait until every node is idle."""
         self._write_configuration()
@@ -126,7 +131,7 @@ class SlurmCluster:
         for number in range(CARDS_PER_NODE):
             os.mknod(cards / f"card{number}", 0o20666, os.makedev(1, 3))
         CONFIGURATION.parent.mkdir(parents=True, exist_ok=True)
-        text = _CONFIGURATION.format(mark=MARK, folder=self.folder, host=host, cards=CARDS_PER_NODE)
+        text = _CONFIGURATION.format(mark=MARK, name=self.name, folder=self.folder, host=host, cards=CARDS_PER_NODE)
         CONFIGURATION.write_text(text, encoding="utf-8")
         names = ",".join(NODES)
         line = f"NodeName={names} Name=gpu Type=fake File={cards}/card[0-{CARDS_PER_NODE - 1}]\n"
@@ -138,17 +143,17 @@ class SlurmCluster:
         self._daemons.append(process)
 
     def _kill_left_over(self) -> None:
-        """End the managers of job steps that outlived their node's daemon."""
-        for process in psutil.process_iter(["name", "cmdline"]):
-            command = " ".join(process.info["cmdline"] or [])
-            if process.info["name"] == "slurmstepd" and str(self.folder) in command:
-                process.kill()
+        """End what still runs of any job, as on a node that was lost: its daemon may never have heard of the end."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("SLURM_CLUSTER_NAME") == self.name:
+                    process.kill()
 
 
 _MUNGE_OPTIONS = {"socket": "socket", "pid-file": "pid", "log-file": "log", "seed-file": "seed"}
 
 _CONFIGURATION = """{mark}{folder}
-ClusterName=tests
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
