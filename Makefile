@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.installed
 OVERLAY := $(foreach file,$(CONFIG),--configfile $(file)) $(ARGS)
 
 include makefiles/searches.mk
+include makefiles/commands.mk
 
 .DEFAULT_GOAL := help
 .PHONY: help install run report dry-run test test-unit lint format generate clean
@@ -54,8 +55,9 @@ format: $(INSTALLED)  ## Format Python and Snakemake files
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
 
-generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and its reference page
+generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and the reference pages
 	$(BIN)/python -m evidence_hpo.config.generate
+	$(BIN)/python -m evidence_hpo.cli.reference
 
 clean:  ## Remove results and Snakemake's state, keep the virtual environment
 	rm -rf results .snakemake

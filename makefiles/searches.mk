@@ -5,7 +5,7 @@ TASKS := criteria evidence share joint
 RUN = $(BIN)/evidence-hpo run --cores $(CORES)
 
 .PHONY: hpo-best retrain-best stage1 stage2 hpo-report hpo-s0 hpo-s1 hpo-s2 refit full-hpo full-hpo-all \
-	tune-criteria-max tune-evidence-max tune-share-max tune-joint-max maximal-hpo-all groundtruth
+	tune-criteria-max tune-evidence-max tune-share-max tune-joint-max maximal-hpo-all
 
 # --- two stages, long: presets/two_stage_long.yaml ---------------------------------------------------------------
 TRIALS_A ?= 380
@@ -83,7 +83,3 @@ maximal-hpo-all: $(INSTALLED)  ## Largest search of all architectures (N_TRIALS 
 # --- any search --------------------------------------------------------------------------------------------------
 hpo-report: $(INSTALLED)  ## Best trials and importances of the search in results/ (ARGS="--architecture criteria --top 20")
 	$(BIN)/evidence-hpo show-best $(ARGS)
-
-# --- data --------------------------------------------------------------------------------------------------------
-groundtruth: $(INSTALLED)  ## Corpus, evidence aligned in its posts, splits and examples, without any training
-	$(BIN)/evidence-hpo run --cores $(CORES) $(foreach task,criteria evidence,$(foreach split,train validation test,results/examples/$(task)/$(split).parquet)) $(OVERLAY)

@@ -12,6 +12,7 @@ __all__ = [
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
+    "CONFIGURATION",
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
@@ -47,6 +48,7 @@ __all__ = [
     "SPLIT_ANNOTATIONS",
     "SPLIT_POSTS",
     "STAGE_SUMMARY",
+    "STUDY_LOG",
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
@@ -116,6 +118,10 @@ SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
+
+# --- the run as a whole ----------------------------------------------------------------------------------------
+CONFIGURATION = "results/configuration.yaml"
+STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")
 """State that no rule declares: trial cache, resume points, locks. Deleting it costs time, never correctness."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evidence_hpo.errors import StorageError
 
-__all__ = ["as_storage_error", "storage_errors", "sweep_temporaries", "temporary_prefix"]
+__all__ = ["as_storage_error", "is_abandoned", "storage_errors", "sweep_temporaries", "temporary_prefix"]
 
 _REMEDIES = {
     errno.ENOSPC: "free space and run again",
@@ -28,6 +28,7 @@ _REMEDIES = {
 }
 # Libraries written in Rust (safetensors, tokenizers, the hub's downloads) raise classes of their own with this text.
 _OF_RUST = re.compile(r"\(os error (\d+)\)")
+_WRITER = re.compile(r"\.([0-9a-f]{12})-(\d+)\.\w+\.tmp$")
 _SWEEP_SECONDS = 7 * 24 * 3600.0
 
 
@@ -108,18 +109,23 @@ def sweep_temporaries(target: Path) -> None:
     Certain is a process id that no process of the same boot and the same process namespace has. Of other machines and
     containers nothing is known, so their files go after a week: no write takes so long.
     """
-    pattern = re.compile(re.escape(f".{target.name}.") + r"([0-9a-f]{12})-(\d+)\.\w+\.tmp")
+    beginning = f".{target.name}."
     for path in list(target.parent.iterdir()):
-        found = pattern.fullmatch(path.name)
-        if found is None:
-            continue
-        with contextlib.suppress(OSError):  # another process may have removed it
-            if found[1] == _process_space():
-                abandoned = not _is_alive(int(found[2]))
-            else:
-                abandoned = time.time() - path.stat().st_mtime > _SWEEP_SECONDS
-            if abandoned:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        # The name of another target may begin in the same way.
+        if path.name.startswith(beginning) and _WRITER.fullmatch(path.name[len(beginning) - 1 :]):
+            with contextlib.suppress(OSError):  # another process may have removed it
+                if is_abandoned(path):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def is_abandoned(path: Path) -> bool:
+    """Return whether ``path`` has the name of a temporary sibling whose writer is certainly dead."""
+    found = _WRITER.search(path.name)
+    if found is None:
+        return False
+    if found[1] == _process_space():
+        return not _is_alive(int(found[2]))
+    return time.time() - path.stat().st_mtime > _SWEEP_SECONDS
 
 
 def _is_alive(process: int) -> bool:

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.main import app
 from evidence_hpo.errors import StorageError
+
+NAMES = sorted(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -18,7 +22,7 @@ def command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("name", ["run", "report", "check", "plan", "show-best", "export-best"])
+@pytest.mark.parametrize("name", NAMES)
 def test_help_shows_an_example(name: str, tmp_path: Path) -> None:
     shown = command(name, "--help", folder=tmp_path)
     assert shown.returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +9,19 @@ from typing import Annotated
 
 import typer
 
-from evidence_hpo.cli.budget import run_within, seconds_of
+from evidence_hpo.cli.budget import seconds_of
+from evidence_hpo.cli.cleanup import cleanup
+from evidence_hpo.cli.doctor import doctor
+from evidence_hpo.cli.evaluate_study import evaluate_study
 from evidence_hpo.cli.export_best import export_best
-from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.export_groundtruth import export_groundtruth
+from evidence_hpo.cli.launch import Launch, launch
+from evidence_hpo.cli.list_checkpoints import list_checkpoints
+from evidence_hpo.cli.list_studies import list_studies
 from evidence_hpo.cli.plan import plan
 from evidence_hpo.cli.show_best import show_best
+from evidence_hpo.cli.summarize_study import summarize_study
+from evidence_hpo.cli.tune import tune
 from evidence_hpo.cli.workflow import (
     Overlays,
     Overrides,
@@ -28,9 +35,17 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
+app.command()(tune)
 app.command()(plan)
 app.command()(show_best)
 app.command()(export_best)
+app.command()(export_groundtruth)
+app.command()(evaluate_study)
+app.command()(summarize_study)
+app.command()(list_studies)
+app.command()(list_checkpoints)
+app.command()(cleanup)
+app.command()(doctor)
 
 REPORT = Path("results/report.html")
 
@@ -39,6 +54,7 @@ Budget = Annotated[
     str | None,
     typer.Option(help="Time after which training stops at the end of its epoch: seconds, or 90m, 12h, 7d."),
 ]
+Plain = Annotated[bool, typer.Option("--plain", help="Print lines, as without a terminal, instead of the display.")]
 Targets = Annotated[list[str] | None, typer.Argument(help="Files to make; default: the whole study.")]
 
 
@@ -49,23 +65,20 @@ def run(
     override: Overrides = None,
     cores: Cores = "all",
     time_budget: Budget = None,
+    plain: Plain = False,
 ) -> None:
     """Run the study, or continue it after any interruption.
 
     Clears a stale lock that a killed run left behind, if no live run holds this folder. Options that are not listed
-    here go to Snakemake.
+    here go to Snakemake. On a terminal a display shows the stages; the jobs' own lines are in results/logs, and every
+    job and trial is a JSON line in results/logs/study.jsonl.
 
     Example: evidence-hpo run --configfile presets/smoke.yaml --cores 2
     """
     seconds = seconds_of(time_budget) if time_budget else None
-    checked_configuration(configfile, override)
-    claim_folder(Path.cwd())
+    configuration = checked_configuration(configfile, override)
     options = settings_options(configfile, override)
-    command = [*snakemake_command(), *(targets or []), "--cores", cores, *options]
-    if seconds is not None:
-        raise typer.Exit(run_within(command, seconds))
-    # Replaces this process: the folder's claim is held exactly as long as Snakemake lives, and signals reach it.
-    os.execv(command[0], command)
+    raise typer.Exit(launch(Launch(Path.cwd(), configuration, targets or [], options, cores, seconds, plain)))
 
 
 @app.command()

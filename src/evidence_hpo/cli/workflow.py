@@ -32,8 +32,15 @@ Overrides = Annotated[
 ]
 
 
-def checked_configuration(configfile: list[Path] | None, override: list[str] | None) -> Configuration:
+def checked_configuration(
+    configfile: list[Path] | None, override: list[str] | None, folder: Path | None = None
+) -> Configuration:
     """Return the default configuration with the overlays and then the overrides laid over it.
+
+    Args:
+        configfile: Overlays.
+        override: Texts ``key=value``.
+        folder: Folder of the study; None: the working directory.
 
     Raises:
         ConfigurationError: One line per problem.
@@ -41,12 +48,12 @@ def checked_configuration(configfile: list[Path] | None, override: list[str] | N
     raw = read_yaml(workflow_folder() / "workflow_config.yaml")
     for overlay in configfile or []:
         raw = merge(raw, read_yaml(overlay))
-    return load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), Path.cwd())
+    return load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), folder or Path.cwd())
 
 
 def settings_options(configfile: list[Path] | None, override: list[str] | None) -> list[str]:
     """Return the overlays and the overrides as Snakemake takes them."""
-    overlays = ["--configfile", *map(str, configfile)] if configfile else []
+    overlays = ["--configfile", *(str(path.resolve()) for path in configfile)] if configfile else []
     values = parse_overrides(override or [])
     return [*overlays, *(["--config", f"overrides={canonical_json(values)}"] if values else [])]
 

@@ -77,7 +77,7 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     Raises:
         ConfigurationError: One line per problem: key, value, what is allowed.
     """
-    raw = apply_overrides(_with_known_spaces(raw))
+    raw = _ordered(apply_overrides(_with_known_spaces(raw)))
     try:
         configuration = Configuration.model_validate(raw)
     except ValidationError as error:
@@ -89,6 +89,13 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     if problems:
         raise ConfigurationError(_report(problems))
     return configuration
+
+
+def _ordered(value: Any) -> Any:
+    """Sort all keys: the order in which files were laid over each other must not look like a change of the settings."""
+    if isinstance(value, Mapping):
+        return {key: _ordered(value[key]) for key in sorted(value, key=str)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def _with_known_spaces(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def _log_finished(request: RunRequest, outcome: Outcome, count: int, total: int)
         f"{request.label} {outcome.state}{result} ({count} of {total})",
         level="warning" if outcome.state == "failed" else "info",
         key=request.key,
+        label=request.label,
         state=outcome.state,
         value=outcome.value,
     )
