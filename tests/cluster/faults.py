@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 from tests.cluster.slurm_cluster import NODES, SlurmCluster
 from tests.workflow.study import ROOT, Study
 
@@ -37,15 +37,17 @@ class Run:
             return subprocess.Popen(self.command, cwd=self.study.folder, env=environment, stdout=output, stderr=output)
 
     def kill_and_restart(self) -> None:
-        """Kill Snakemake alone, so that its SLURM jobs run on, and start the same command again."""
-        self.process.kill()
-        self.process.wait()
+        """Kill Snakemake and what started it, so that its SLURM jobs run on, and start the same command again."""
+        self.end()
         self.process = self._start()
 
     def end(self) -> None:
-        """End the command, if it still runs."""
+        """Kill the command and its Snakemake, if they still run."""
         if self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGKILL)
+            command = psutil.Process(self.process.pid)
+            for member in (command, *command.children()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    member.kill()
             self.process.wait()
 
     def text(self) -> str:
