@@ -63,6 +63,7 @@ class Faults:
         self.choices = random.Random(seed)
         self.done: list[str] = []
         self.time_limits: tuple[str, str] | None = None
+        self._lost: str | None = None
         self._waiting = ["cancel", "requeue", "lose_node", "kill_snakemake", "cancel", "end_time", "cancel"]
 
     def until_the_end(self, seconds: float) -> int:
@@ -73,12 +74,19 @@ class Faults:
                 raise TimeoutError(f"not finished after {seconds:g} s; done: {self.done}\n{self.run.text()[-4000:]}")
             running = self.cluster.jobs("RUNNING")
             if running and self._waiting and time.monotonic() > pause_until:
+                self._give_node_back()
                 fault = self._waiting.pop(0)
                 getattr(self, f"_{fault}")(self.choices.choice(running))
                 self.done.append(fault)
                 pause_until = time.monotonic() + self.choices.uniform(2.0, 6.0)
             time.sleep(0.5)
+        self._give_node_back()
         return self.run.process.returncode
+
+    def _give_node_back(self) -> None:
+        if self._lost is not None:
+            self.cluster.give_back(self._lost)
+            self._lost = None
 
     def _cancel(self, job: str) -> None:
         self.cluster.query("scancel", job)
@@ -87,12 +95,11 @@ class Faults:
         self.cluster.requeue(job)
 
     def _lose_node(self, job: str) -> None:
-        """Take a node away at once, and give it back: SLURM starts its jobs elsewhere, and tells them nothing."""
-        node = self.cluster.node_of(job) or NODES[0]
-        self.cluster.query("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
-        for lost in self.cluster.jobs("PENDING"):
-            self.cluster.start_now(lost)
-        self.cluster.give_back(node)
+        """Take a node away until the next fault: SLURM starts its jobs elsewhere, while here they run on unnoticed."""
+        self._lost = self.cluster.node_of(job) or NODES[0]
+        self.cluster.query("scontrol", "update", f"NodeName={self._lost}", "State=DOWN", "Reason=test")
+        for waiting in self.cluster.jobs("PENDING"):
+            self.cluster.start_now(waiting)
 
     def _kill_snakemake(self, job: str) -> None:
         self.run.kill_and_restart()
