@@ -75,9 +75,9 @@ class Faults:
             running = self.cluster.jobs("RUNNING")
             if running and self._waiting and time.monotonic() > pause_until:
                 self._give_node_back()
-                fault = self._waiting.pop(0)
-                getattr(self, f"_{fault}")(self.choices.choice(running))
-                self.done.append(fault)
+                with contextlib.suppress(subprocess.CalledProcessError):  # the job has just ended: another one then
+                    getattr(self, f"_{self._waiting[0]}")(self.choices.choice(running))
+                    self.done.append(self._waiting.pop(0))
                 pause_until = time.monotonic() + self.choices.uniform(2.0, 6.0)
             time.sleep(0.5)
         self._give_node_back()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,9 @@ def test_a_preempted_trial_goes_on_from_its_last_epoch(cluster: SlurmCluster, fi
     try:
         wait_for_text(log, "epoch 5 of 40 finished", seconds=300)
         [job] = cluster.jobs("RUNNING")
-        cluster.query("scontrol", "requeue", job)
-        stopped = wait_for_text(log, "interrupted at stage1 trial 0: 0 of 1 are finished", seconds=60)
-        cluster.start_now(job)
+        reading = ThreadPoolExecutor(1).submit(wait_for_text, log, "interrupted at stage1 trial 0: 0 of 1", 60)
+        cluster.requeue(job)
+        stopped = reading.result()
         assert run.process.wait(timeout=300) == 0, run.text()[-4000:]
     finally:
         run.end()
