@@ -64,6 +64,8 @@ class Faults:
         self.done: list[str] = []
         self.time_limits: tuple[str, str] | None = None
         self._lost: str | None = None
+        self._last_orphan = 0
+        """Jobs up to this one are of a Snakemake that was killed; nobody starts them again."""
         self._waiting = ["cancel", "requeue", "lose_node", "kill_snakemake", "cancel", "end_time", "cancel"]
 
     def until_the_end(self, seconds: float) -> int:
@@ -72,7 +74,7 @@ class Faults:
         while self.run.process.poll() is None:
             if time.monotonic() > end:
                 raise TimeoutError(f"not finished after {seconds:g} s; done: {self.done}\n{self.run.text()[-4000:]}")
-            running = self.cluster.jobs("RUNNING")
+            running = [job for job in self.cluster.jobs("RUNNING") if int(job) > self._last_orphan]
             if running and self._waiting and time.monotonic() > pause_until:
                 self._give_node_back()
                 with contextlib.suppress(subprocess.CalledProcessError):  # the job has just ended: another one then
@@ -102,6 +104,7 @@ class Faults:
             self.cluster.start_now(waiting)
 
     def _kill_snakemake(self, job: str) -> None:
+        self._last_orphan = max(map(int, self.cluster.jobs("all")))
         self.run.kill_and_restart()
 
     def _end_time(self, job: str) -> None:
