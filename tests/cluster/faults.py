@@ -62,7 +62,8 @@ class Faults:
         self.cluster, self.run = cluster, run
         self.choices = random.Random(seed)
         self.done: list[str] = []
-        self.time_limits: tuple[str, str] | None = None
+        self.minutes = 0.0, 0.0
+        """Minutes of the job whose time was used up, and of the one in its place."""
         self._lost: str | None = None
         self._last_orphan = 0
         """Jobs up to this one are of a Snakemake that was killed; nobody starts them again."""
@@ -108,18 +109,13 @@ class Faults:
         self.run.kill_and_restart()
 
     def _end_time(self, job: str) -> None:
-        """Let a job's time be used up; what is submitted in its place has more."""
-        before = self._limit(job)
+        """Let a job's time be used up, and see what the one in its place may take."""
+        before = self.cluster.minutes(job)
         self.cluster.query("scontrol", "update", f"JobId={job}", "EndTime=now")
-        known = set(self.cluster.jobs("all"))
         # FAILED where the warning of `--signal` was enough to end it.
         _wait_for(lambda: self.cluster.state(job) in {"TIMEOUT", "FAILED"}, "the time limit")
-        _wait_for(lambda: bool(set(self.cluster.jobs("all")) - known), "the job in its place")
-        after = min(set(self.cluster.jobs("all")) - known, key=int)
-        self.time_limits = before, self._limit(after)
-
-    def _limit(self, job: str) -> str:
-        return self.cluster.query("squeue", "-h", "-t", "all", "-o", "%l", "-j", job)
+        _wait_for(lambda: self.cluster.next_of(job) is not None, "the job in its place")
+        self.minutes = before, self.cluster.minutes(self.cluster.next_of(job) or "")
 
 
 def wait_for_text(path: Path, text: str, seconds: float) -> str:

@@ -109,6 +109,21 @@ class SlurmCluster:
         """Return the node of a running job; empty if it does not run."""
         return self.query("squeue", "-h", "-o", "%N", "-j", job)
 
+    def minutes(self, job: str) -> float:
+        """Return the time limit of a job."""
+        limit = self.query("scontrol", "show", "job", job, "-o").split("TimeLimit=")[1].split()[0]
+        days, _, clock = limit.rpartition("-")
+        hours, minutes, seconds = map(int, clock.split(":"))
+        return int(days or 0) * 1440 + hours * 60 + minutes + seconds / 60
+
+    def next_of(self, job: str) -> str | None:
+        """Return the job that was submitted in place of another, of which Snakemake made the same comment."""
+        comments = dict(
+            line.split(maxsplit=1) for line in self.query("squeue", "-h", "-t", "all", "-o", "%A %k").splitlines()
+        )
+        later = [other for other, comment in comments.items() if int(other) > int(job) and comment == comments[job]]
+        return min(later, key=int, default=None)
+
     def give_back(self, node: str) -> None:
         """Let a node that was set down take jobs again."""
         self.query("scontrol", "update", f"NodeName={node}", "State=RESUME")
