@@ -9,7 +9,7 @@ from evidence_hpo.graph import StudyGraph
 from evidence_hpo.jobs import set_job_environment
 
 try:
-    study = StudyGraph(load_configuration(config, Path.cwd()))
+    study = StudyGraph(load_configuration(config, Path.cwd()), Path.cwd())
 except ConfigurationError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
@@ -32,3 +32,8 @@ wildcard_constraints:
 def code_of(step):
     """Return the digest of a step's code: a param of its rule, so that a change reruns exactly what depends on it."""
     return code_digest(f"evidence_hpo.steps.{step}")
+
+
+def by_attempt(amount):
+    """Return a resource that grows with each attempt, where a scheduler ended the one before for asking too little."""
+    return lambda wildcards, attempt: amount * attempt

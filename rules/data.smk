@@ -8,11 +8,12 @@ rule prepare_corpus:
         report=paths.CORPUS_REPORT,
     log:
         "results/logs/prepare_corpus.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=study.corpus_settings(),
         code=code_of("prepare_corpus"),
@@ -40,11 +41,12 @@ rule split_corpus:
         test_annotations=paths.SPLIT_ANNOTATIONS.format(split="test"),
     log:
         "results/logs/split_corpus.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=study.split_settings(),
         seed=study.configuration.study.seed,
@@ -69,11 +71,12 @@ rule build_examples:
         examples=paths.EXAMPLES,
     log:
         "results/logs/build_examples/{task}.{split}.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         settings=lambda wildcards: study.example_settings(wildcards.task),
         seed=study.configuration.study.seed,

@@ -52,8 +52,10 @@ rule evaluate:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=6000,
-        runtime=120,
+        mem_mb=lambda wildcards, attempt: study.training_memory(
+            wildcards.architecture, attempt
+        ),
+        runtime=by_attempt(60),
     params:
         settings=study.configuration.evaluation.model_dump_json(),
         runtime=study.configuration.training.runtime.model_dump_json(),
@@ -94,11 +96,12 @@ rule report_evaluation:
         ),
     log:
         "results/logs/report_evaluation.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("report_evaluation"),
     message:
@@ -127,11 +130,12 @@ rule summarize_study:
         ),
     log:
         "results/logs/summarize_study.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("summarize_study"),
     message:
@@ -186,8 +190,8 @@ rule export_model:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=6000,
-        runtime=30,
+        mem_mb=by_attempt(6000),
+        runtime=by_attempt(30),
     params:
         settings=study.configuration.data.examples.model_dump_json(),
         code=code_of("export_model"),

@@ -57,11 +57,12 @@ rule plot_search:
         ),
     log:
         "results/logs/{architecture}/plot_search.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(20),
     params:
         lags=lambda wildcards: study.lags(wildcards.architecture),
         trials_per_gpu=study.trials_per_gpu,
@@ -94,11 +95,12 @@ rule analyse_search:
         ),
     log:
         "results/logs/{architecture}/analyse_search.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(30),
     params:
         lags=lambda wildcards: study.lags(wildcards.architecture),
         trials_per_gpu=study.trials_per_gpu,
@@ -119,11 +121,12 @@ rule export_study:
         storage=paths.OPTUNA_STORAGE,
     log:
         "results/logs/export_study.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(60),
     params:
         code=code_of("export_study"),
     message:
@@ -167,11 +170,12 @@ rule plot_evaluation:
         ),
     log:
         "results/logs/{architecture}/plot_evaluation.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("plot_evaluation"),
     message:
@@ -224,11 +228,12 @@ rule draw_dag:
         ),
     log:
         "results/logs/draw_dag.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         settings=study.configuration.model_dump_json(),
         snakefile=f"{workflow.basedir}/Snakefile",

@@ -8,11 +8,12 @@ rule select_configs:
         selected=paths.SELECTED,
     log:
         "results/logs/{architecture}/retrain/select_configs.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         top_k=study.configuration.retrain.top_k,
         code=code_of("select_configs"),
@@ -51,8 +52,12 @@ rule retrain_config:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: study.training_memory(
+            wildcards.architecture, attempt
+        ),
+        runtime=lambda wildcards, attempt: study.run_minutes(
+            wildcards.architecture, attempt
+        ),
     params:
         settings=study.retrain_settings(),
         code=code_of("retrain_config"),
@@ -73,11 +78,12 @@ rule choose_config:
         chosen=paths.CHOSEN,
     log:
         "results/logs/{architecture}/retrain/choose_config.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("choose_config"),
     message:
@@ -115,8 +121,12 @@ rule retrain_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: study.training_memory(
+            wildcards.architecture, attempt
+        ),
+        runtime=lambda wildcards, attempt: study.run_minutes(
+            wildcards.architecture, attempt
+        ),
     params:
         settings=study.retrain_settings(),
         code=code_of("retrain_chosen"),
@@ -157,8 +167,12 @@ rule refit_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: study.training_memory(
+            wildcards.architecture, attempt
+        ),
+        runtime=lambda wildcards, attempt: study.run_minutes(
+            wildcards.architecture, attempt
+        ),
     params:
         settings=study.retrain_settings(),
         code=code_of("refit_chosen"),
@@ -198,11 +212,12 @@ rule summarize_retraining:
         ),
     log:
         "results/logs/summarize_retraining.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("summarize_retraining"),
     message:

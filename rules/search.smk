@@ -10,11 +10,12 @@ rule define_space:
         "results/logs/{architecture}/{stage}/define_space.log",
     wildcard_constraints:
         stage=study.stage_pattern(narrowed=False),
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         settings=lambda wildcards: study.configured_space(
             wildcards.architecture, wildcards.stage
@@ -45,11 +46,12 @@ rule narrow_space:
         "results/logs/{architecture}/{stage}/narrow_space.log",
     wildcard_constraints:
         stage=study.stage_pattern(narrowed=True),
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         settings=lambda wildcards: study.narrowing_settings(
             wildcards.architecture, wildcards.stage
@@ -78,13 +80,14 @@ rule propose_trials:
         proposals=paths.PROPOSALS,
     log:
         "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
+    localrule: True
     conda:
         lambda wildcards: study.proposal_environment(
             wildcards.architecture, wildcards.stage
         )
     resources:
-        mem_mb=1000,
-        runtime=20,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(20),
     params:
         settings=lambda wildcards: study.proposal_settings(
             wildcards.architecture, wildcards.stage, int(wildcards.round)
@@ -124,13 +127,17 @@ rule run_trials:
     log:
         "results/logs/{architecture}/{stage}/round_{round}/shard_{shard}.log",
     benchmark:
-        "results/benchmarks/{architecture}/{stage}/round_{round}/shard_{shard}.tsv"
+        paths.SHARD_BENCHMARK
     conda:
         "../envs/training.yaml"
     threads: study.threads * study.trials_per_gpu
     resources:
-        mem_mb=6000 * study.trials_per_gpu,
-        runtime=240,
+        mem_mb=lambda wildcards, attempt: study.training_memory(
+            wildcards.architecture, attempt, study.trials_per_gpu
+        ),
+        runtime=lambda wildcards, attempt: study.trial_minutes(
+            wildcards.architecture, wildcards.stage, int(wildcards.round), attempt
+        ),
     params:
         trials_per_gpu=study.trials_per_gpu,
         shards=lambda wildcards: study.shards(
@@ -161,11 +168,12 @@ rule collect_trials:
         summary=paths.STAGE_SUMMARY,
     log:
         "results/logs/{architecture}/{stage}/collect_trials.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("collect_trials"),
     message:

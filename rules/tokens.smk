@@ -7,12 +7,13 @@ rule prepare_backbone:
         manifest=paths.BACKBONE_MANIFEST,
     log:
         "results/logs/prepare_backbone/{backbone}.log",
+    localrule: not study.pretrains_backbones
     conda:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(60),
     params:
         settings=lambda wildcards: study.backbone_settings(wildcards.backbone),
         seed=study.configuration.study.seed,
@@ -36,12 +37,13 @@ rule tokenize_examples:
         rows=paths.TOKEN_EXAMPLES,
     log:
         "results/logs/tokenize_examples/{backbone}.{task}.{split}.log",
+    localrule: True
     conda:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(30),
     params:
         code=code_of("tokenize_examples"),
     message:

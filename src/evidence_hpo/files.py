@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -31,6 +32,9 @@ __all__ = [
     "write_json_lines",
     "write_text",
 ]
+
+
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextlib.contextmanager
@@ -71,11 +75,25 @@ def atomic_directory(target: Path) -> Iterator[Path]:
                 path.chmod((0o777 if path.is_dir() else 0o666) & ~_umask())
                 if path.is_file():
                     _flush(path)
-            if target.exists():
-                shutil.rmtree(target)
-            temporary.replace(target)
+            _replace_directory(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_directory(temporary: Path, target: Path) -> None:
+    """Rename a directory onto another; of two processes that do this at once, the last one's stays, whole."""
+    while True:
+        try:
+            temporary.replace(target)
+        except OSError as error:
+            if error.errno not in _NOT_EMPTY:
+                raise
+        else:
+            return
+        aside = tempfile.mkdtemp(dir=target.parent, prefix=temporary_prefix(target), suffix=".tmp")
+        with contextlib.suppress(FileNotFoundError):  # the other process was faster
+            target.replace(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def link_or_copy(source: Path, target: Path) -> None:

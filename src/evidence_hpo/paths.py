@@ -54,6 +54,7 @@ __all__ = [
     "SEARCH_FIGURES",
     "SELECTED",
     "SHARD",
+    "SHARD_BENCHMARK",
     "SPACE",
     "SPLITS",
     "SPLIT_ANNOTATIONS",
@@ -106,6 +107,7 @@ TOKEN_EXAMPLES = "results/tokens/{backbone}/{task}/{split}/examples.arrow"
 SPACE = "results/{architecture}/{stage}/space.json"
 PROPOSALS = "results/{architecture}/{stage}/round_{round}/proposals.json"
 SHARD = "results/{architecture}/{stage}/round_{round}/shard_{shard}.jsonl"
+SHARD_BENCHMARK = "results/benchmarks/{architecture}/{stage}/round_{round}/shard_{shard}.tsv"
 TRIALS = "results/{architecture}/{stage}/trials.jsonl"
 STAGE_SUMMARY = "results/{architecture}/{stage}/summary.json"
 SEARCH_ANALYSIS = "results/{architecture}/search_analysis.json"

@@ -23,6 +23,8 @@ _REMEDIES = {
     errno.ENOSPC: "free space and run again",
     errno.EDQUOT: "remove files or ask for more quota, and run again",
     errno.EROFS: "make it writable, or choose another place, and run again",
+    errno.EIO: "check the disk or the file server, and run again",
+    errno.ESTALE: "the file server lost it: run again",
 }
 # Libraries written in Rust (safetensors, tokenizers, the hub's downloads) raise classes of their own with this text.
 _OF_RUST = re.compile(r"\(os error (\d+)\)")

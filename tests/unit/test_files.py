@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,28 @@ def test_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
         with files.atomic_directory(target) as temporary:
             (temporary / name).write_text(name)
     assert [entry.name for entry in target.iterdir()] == ["new"]
+
+
+def test_twins_that_write_one_directory_leave_one_of_theirs_whole(tmp_path: Path) -> None:
+    target, problems = tmp_path / "model", []
+
+    def write(name: str) -> None:
+        try:
+            for _ in range(50):
+                with files.atomic_directory(target) as temporary:
+                    for file in ("weights", "settings"):
+                        (temporary / file).write_text(name)
+        except OSError as error:
+            problems.append(error)
+
+    twins = [threading.Thread(target=write, args=(name,)) for name in ("one", "other")]
+    for twin in twins:
+        twin.start()
+    for twin in twins:
+        twin.join()
+    assert problems == []
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    assert len({(target / file).read_text() for file in ("weights", "settings")}) == 1
 
 
 def test_nan_is_refused(tmp_path: Path) -> None:

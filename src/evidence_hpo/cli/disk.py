@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evidence_hpo.config.backbones import BackboneSettings, ScratchBackbone
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.graph import StudyGraph
+from evidence_hpo.workload import weights_of
 
-__all__ = ["DiskPart", "disk_parts", "weights_of"]
+__all__ = ["DiskPart", "disk_parts"]
 
 _RESUME_BYTES, _MODEL_BYTES = 12, 4
 """A weight in a resume point (with AdamW's two moments), and in a model, in float32."""
-
-_BASE, _LARGE = 184_000_000, 435_000_000
-"""Weights of DeBERTa-v3 base and large, assumed of a model that is not prepared yet."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,6 @@ class DiskPart:
     size: float
     """Bytes."""
     basis: str
-
-
-def weights_of(settings: BackboneSettings, manifest: Mapping[str, Any]) -> tuple[int, str]:
-    """Return the number of weights of an encoder, and what it rests on."""
-    if "parameters" in manifest:
-        return int(manifest["parameters"]), "manifest"
-    if isinstance(settings, ScratchBackbone):
-        hidden = settings.hidden
-        # Attention has four matrices, the feed-forward part two; of the embeddings, the tokens' are nearly all.
-        layer = 4 * hidden**2 + 2 * hidden * settings.intermediate
-        return settings.vocabulary * hidden + settings.layers * layer, "its configured sizes"
-    name = getattr(settings, "model", None) or getattr(settings, "path", "")
-    large = "large" in str(name).lower()
-    return (_LARGE if large else _BASE), f"assumed as DeBERTa-v3-{'large' if large else 'base'}: not prepared yet"
 
 
 def disk_parts(

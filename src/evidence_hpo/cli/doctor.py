@@ -96,9 +96,9 @@ def study_probes(root: Path, configuration: Configuration) -> list[Probe]:
     """Return what is found of a study's needs."""
 
     from evidence_hpo.cli.disk import disk_parts
-    from evidence_hpo.cli.estimates import manifests
     from evidence_hpo.cli.study_probes import Hub, probe_augmentation, probe_backbone, probe_corpus, probe_optimizers
     from evidence_hpo.graph import StudyGraph
+    from evidence_hpo.workload import manifests
 
     study = StudyGraph(configuration)
     names = sorted({name for architecture in study.architectures for name in study.backbones(architecture)})

@@ -10,30 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evidence_hpo import paths
 from evidence_hpo.cli.dry_run import PlannedJob
-from evidence_hpo.config.backbones import ScratchBackbone
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
-from evidence_hpo.files import read_json
 from evidence_hpo.graph import StudyGraph
 from evidence_hpo.search.records import ProposedTrial
 from evidence_hpo.search.sharding import relative_cost
+from evidence_hpo.workload import ASSUMED_POSTS, EXAMPLES_PER_POST, FLOPS, OPERATIONS, manifests
 
-__all__ = ["Estimator", "Hours", "StagePlan", "manifests", "stage_plans"]
-
-FLOPS = {"gpu": 2e13, "cpu": 1e10}
-"""Assumed operations a second, of a GPU with bf16 and of one CPU core: orders of magnitude."""
-
-EXAMPLES_PER_POST = 1.2
-"""Training examples of a post and task in the bundled corpus."""
-
-ASSUMED_POSTS = 1500
-"""As ReDSM5 has, where nothing is known of the corpus yet."""
-
-_OPERATIONS = 24.0
-"""Of a forward pass, by token, layer and squared width: 12 hidden^2 weights, each multiplied and added."""
+__all__ = ["Estimator", "Hours", "StagePlan", "stage_plans"]
 
 _ENOUGH = 10
 """Trials of a stage from which the share of epochs that pruning leaves is taken."""
@@ -74,18 +60,6 @@ def stage_plans(study: StudyGraph, jobs: Iterable[PlannedJob]) -> list[StagePlan
             to_run = sum(stage.round_sizes[r] * count / stage.shards_of(r) for r, count in of_rounds.items())
             plans.append(StagePlan(architecture, name, stage, round(to_run), of_rounds))
     return plans
-
-
-def manifests(configuration: Configuration, root: Path) -> dict[str, dict[str, Any]]:
-    """Return layers and width of the encoders: of prepared ones from their manifests, else as configured."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, settings in configuration.backbones.items():
-        path = root / paths.BACKBONE_MANIFEST.format(backbone=name)
-        if path.is_file():
-            found[name] = read_json(path)
-        elif isinstance(settings, ScratchBackbone):
-            found[name] = {"layers": settings.layers, "hidden": settings.hidden}
-    return found
 
 
 class Estimator:
@@ -174,7 +148,7 @@ class Estimator:
             f"model, no trial yet: {examples:,.0f} examples an epoch ({known}), all of the longest length, "
             f"{speed:.0e} operations a second ({kind}, assumed); right to a factor of about five"
         )
-        return _OPERATIONS * encoders * examples / speed, basis
+        return OPERATIONS * encoders * examples / speed, basis
 
     def _examples(self, architecture: str) -> tuple[float, str]:
         files = [self._root / path for path in StudyGraph(self._configuration).example_paths(architecture, "train")]

@@ -51,10 +51,14 @@ def _clear_stale_lock(folder: Path) -> None:
 
 
 def _live_snakemake(folder: Path) -> int | None:
-    """Return the process id of a Snakemake that works in ``folder``, other than this process."""
+    """Return the process id of a Snakemake that works in ``folder``, other than this process.
+
+    One that runs a single job of another, as on a node of a cluster (``--mode``), holds no lock; a killed Snakemake
+    leaves such jobs running, and they do not keep the study from going on.
+    """
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
         command = process.info["cmdline"] or []
-        snakemake = any(Path(part).name == "snakemake" for part in command[:4])
+        snakemake = any(Path(part).name == "snakemake" for part in command[:4]) and "--mode" not in command
         if snakemake and process.info["cwd"] == str(folder) and process.info["pid"] != os.getpid():
             return int(process.info["pid"])
     return None

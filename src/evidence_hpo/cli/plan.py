@@ -70,8 +70,9 @@ def planned(configfile: list[Path] | None, override: list[str] | None, cores: st
     """
     from evidence_hpo.cli.disk import disk_parts
     from evidence_hpo.cli.dry_run import dry_run, grouped
-    from evidence_hpo.cli.estimates import Estimator, manifests, stage_plans
+    from evidence_hpo.cli.estimates import Estimator, stage_plans
     from evidence_hpo.graph import StudyGraph
+    from evidence_hpo.workload import manifests
 
     root = Path.cwd()
     configuration = checked_configuration(configfile, override)

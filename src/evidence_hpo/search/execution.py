@@ -83,9 +83,21 @@ def _finish(
             log_event("trial_progress", f"{request.label}: {line}", key=key)
 
         outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
-        finished = cache.store(key, outcome) if returned else Finished(outcome)
+        stored = cache.store(key, outcome) if returned else _finished_elsewhere(cache, request)
+        finished = stored or Finished(outcome)
         tell_finished(listener, key, finished)
         return finished
+
+
+def _finished_elsewhere(cache: TrialCache, request: RunRequest) -> Finished | None:
+    """Return the run if another job finished it meanwhile and removed its resume points.
+
+    That happens where locks do not hold between machines.
+    """
+    cached = cache.load(request.key, weights=request.keep_weights)
+    if cached is not None:
+        log_event("trial_reused", f"{request.label}: another process finished it meanwhile", key=request.key)
+    return cached
 
 
 def _run(

@@ -9,6 +9,7 @@ from typing import Any
 from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.leases import take_card
 from evidence_hpo.search.interruption import current_interruption
 from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, RunRequest
@@ -23,7 +24,8 @@ __all__ = ["probe_machine", "spec_of", "training_runner"]
 def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -> Machine:
     """Return the device and the precisions that runs will compute with, which are part of their keys.
 
-    A precision that the machine lacks is no error: the run computes in another, and its record says so.
+    A precision that the machine lacks is no error: the run computes in another, and its record says so. On a machine
+    with GPUs the process waits for a free one first, and keeps it (:mod:`evidence_hpo.leases`).
 
     Args:
         runtime: What the runs ask for.
@@ -32,7 +34,10 @@ def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -
     Raises:
         ConfigurationError: The machine lacks what a run needs. It is not the run's failure, so it is found before the
             first one.
+        StorageError: The folder of the leases of GPUs cannot be used.
     """
+    if runtime.device != "cpu":
+        take_card()  # before torch looks for GPUs, or it would see all
     for optimizer in sorted({str(parameters["optimizer"]) for parameters in runs}):
         check_optimizer(optimizer)
     found = {wanted: choose_compute(runtime, wanted) for wanted in PRECISIONS}

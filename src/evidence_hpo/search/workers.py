@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
@@ -71,10 +72,13 @@ def run_in_workers(start: Start, pieces: int, processes: int) -> None:
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:
-    """Ask the workers that still run to end after their epoch, and wait for them."""
+    """Ask the workers that still run to end after their epoch, and wait for them.
+
+    SIGINT, because SLURM sends its SIGTERM to every process of a job, and a second one of a kind would cut the epoch.
+    """
     for worker in workers:
-        if worker.is_alive():
-            worker.terminate()
+        if worker.is_alive() and worker.pid is not None:
+            os.kill(worker.pid, signal.SIGINT)
     for worker in workers:
         worker.join()
 
@@ -82,6 +86,7 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 def _work(start: Start, pieces: int, following: Any, log: Path | None) -> None:
     # A signal to the job's process group would come here twice, from the system and from the job.
     os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # where nothing notes it, it ends the worker without a traceback
     _die_with_parent()
     try:
         with open_log(log) if log else contextlib.nullcontext():

@@ -19,6 +19,7 @@ from evidence_hpo.evaluation.models import Caches, final_models, open_caches, pr
 from evidence_hpo.evaluation.predictions import predictions_table
 from evidence_hpo.evaluation.refits import Refits
 from evidence_hpo.files import atomic_path, digest_file
+from evidence_hpo.leases import take_card
 from evidence_hpo.logs import log_event
 from evidence_hpo.paths import TASKS
 from evidence_hpo.schemas import read_artefact, write_artefact
@@ -75,6 +76,8 @@ def evaluate(
     refitted = refits_of(refit_models, [read_artefact(path, "retrain_record") for path in refit_records], trained)
     files = {"validation": _pairs(validation_texts, validation_rows), "test": _pairs(test_texts, test_rows)}
     caches = open_caches(files, tasks, trained[0].record["digests"]["backbone"])
+    if runtime.device != "cpu":
+        take_card()
     predicted = predict_all(trained, caches, runtime)
     refits = Refits(refitted, predict_test(refitted, caches, runtime)) if refitted else None
     _write(predictions_table(predicted, refits.tests if refits else {}), predictions)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from finished_study import command, made_study
 
-from evidence_hpo.cli.disk import disk_parts, weights_of
+from evidence_hpo.cli.disk import disk_parts
 from evidence_hpo.cli.dry_run import PlannedJob, grouped, read_dry_run
 from evidence_hpo.cli.estimates import Estimator, stage_plans
 from evidence_hpo.cli.results import read_stage
@@ -17,6 +17,7 @@ from evidence_hpo.config.backbones import HubBackbone, ScratchBackbone
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.loading import load_configuration, merge
 from evidence_hpo.graph import StudyGraph
+from evidence_hpo.workload import weights_of
 
 OUTPUT = """\
 Building DAG of jobs...

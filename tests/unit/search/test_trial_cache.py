@@ -160,6 +160,19 @@ def test_twins_run_a_trial_once(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "stage1 trial 0: waits for another process" in capfd.readouterr().err
 
 
+def test_what_a_twin_finished_counts_and_not_the_error_that_it_caused(tmp_path: Path) -> None:
+    """Some file systems lock on one machine only, so that a lost job and its successor run the same trial at once."""
+    shared, finished = TrialCache(tmp_path), []
+
+    def run(one: RunRequest, work: Path, model: Path | None, report: Report) -> FakeResult:
+        outcome = outcome_of(fake_run(one, work, model, report, fail=0.0), one.objective, is_refit=False)
+        finished.append(shared.store(one.key, outcome))
+        (work / "epoch_001.json").write_text("{}")  # the twin removed the folder
+        raise AssertionError("not reached")
+
+    assert execute([request()], run, shared) == finished
+
+
 def test_one_failure_ends_no_other_and_an_error_is_not_cached(tmp_path: Path) -> None:
     calls: list[int] = []
 
@@ -188,6 +201,7 @@ def test_one_failure_ends_no_other_and_an_error_is_not_cached(tmp_path: Path) ->
         (StorageError("disk full"), StorageError),
         (OSError(errno.ENOSPC, "No space left on device"), StorageError),
         (ValueError("Error while serializing: I/O error: No space left on device (os error 28)"), StorageError),
+        (OSError(errno.ESTALE, "Stale file handle"), StorageError),
         (RuntimeError("CUDA error: device-side assert triggered"), TrainingError),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 
 from evidence_hpo.errors import TrainingError
 from evidence_hpo.logs import open_log
+from evidence_hpo.search.interruption import watch_for_interruption
 from evidence_hpo.search.workers import run_in_workers
 
 
@@ -86,6 +87,39 @@ def test_a_job_that_is_asked_to_end_ends_its_workers(tmp_path: Path) -> None:
     timer.join()
     assert time.monotonic() - started < 30
     assert not _workers(psutil.Process())
+
+
+@dataclass(frozen=True)
+class LongEpoch:
+    """Work that ends a second after it was asked to."""
+
+    folder: Path
+
+    def __call__(self) -> Callable[[int], None]:
+        return self.work
+
+    def work(self, number: int) -> None:
+        with watch_for_interruption() as interruption:
+            (self.folder / f"{number}.started").touch()
+            while not interruption.requested:
+                time.sleep(0.05)
+            time.sleep(1.0)
+            (self.folder / f"{number}.ended").touch()
+
+
+def test_a_scheduler_that_signals_every_process_lets_the_epochs_end(tmp_path: Path) -> None:
+    def preempt() -> None:
+        while len(list(tmp_path.glob("*.started"))) < 2:
+            time.sleep(0.1)
+        for process in (*_workers(psutil.Process()), psutil.Process()):
+            process.send_signal(signal.SIGTERM)
+
+    scheduler = threading.Thread(target=preempt)
+    scheduler.start()
+    with pytest.raises(TrainingError, match="run again to continue"):
+        run_in_workers(LongEpoch(tmp_path), 2, 2)
+    scheduler.join()
+    assert {path.name for path in tmp_path.glob("*.ended")} == {"0.ended", "1.ended"}
 
 
 JOB = """
