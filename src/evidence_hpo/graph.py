@@ -28,6 +28,10 @@ __all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 SEARCH_SPLITS = ("train", "validation")
 """The splits that search and training may read. The test split is read by `evaluate` alone."""
 
+_AUGMENTED = {paths.TOKEN_TEXTS: paths.AUGMENTED_TEXTS, paths.TOKEN_EXAMPLES: paths.AUGMENTED_EXAMPLES}
+_NOTHING = Space({})
+"""The space of a run outside the search: all its parameters are fixed."""
+
 
 class StudyGraph:
     """Files and settings of all jobs of one configuration."""
@@ -162,12 +166,22 @@ class StudyGraph:
 
     def original_banks(self, task: str, family: str) -> list[str]:
         """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
-        variations: set[Variation] = set()
-        for architecture in self.architectures:
-            if task in self.tasks(architecture):
-                for stage in self.stages_of(architecture):
-                    space = self.searched_space(architecture, stage)
-                    variations |= possible_sources(space, self._fixed, family)
+        variations = self._varied_again(task, family)
+        if task in self.tasks(self.run_architecture):
+            variations |= possible_sources(_NOTHING, self._fixed, family)
+        return self._original_paths(task, variations)
+
+    def _varied_again(self, task: str, family: str) -> set[Variation]:
+        """Return by what the search may vary sentences before it varies them once more."""
+        spaces = [
+            self.searched_space(architecture, stage)
+            for architecture in self.architectures
+            if task in self.tasks(architecture)
+            for stage in self.stages_of(architecture)
+        ]
+        return {one for space in spaces for one in possible_sources(space, self._fixed, family)}
+
+    def _original_paths(self, task: str, variations: Iterable[Variation]) -> list[str]:
         banks = [Bank(ORIGINAL, *variation) for variation in sorted(variations)]
         return [path for bank in banks for path in self.bank_paths(task, *bank)]
 
@@ -180,14 +194,19 @@ class StudyGraph:
         ]
 
     def all_banks(self) -> list[str]:
-        """Return all banks of the study, all parts; none where nothing is augmented."""
+        """Return all banks that the search may use, all parts; none where nothing is augmented."""
         found: set[tuple[str, Bank]] = set()
         for architecture in self.architectures:
             for stage in self.stages_of(architecture):
                 banks = self.banks(architecture, stage)
                 found |= {(task, bank) for task in self.tasks(architecture) for bank in banks}
         own = [path for task, bank in sorted(found) for path in self.bank_paths(task, *bank)]
-        varied_again = [path for task in TASKS for family in FAMILIES for path in self.original_banks(task, family)]
+        varied_again = [
+            path
+            for task in TASKS
+            for family in FAMILIES
+            for path in self._original_paths(task, self._varied_again(task, family))
+        ]
         return list(dict.fromkeys([*own, *varied_again]))
 
     def augmented_files(self, pattern: str, architecture: str, stage: str | None = None) -> list[str]:
@@ -379,12 +398,16 @@ class StudyGraph:
         return single_run_settings(self.configuration).model_dump_json()
 
     def run_token_files(self, pattern: str) -> list[str]:
-        """Return the token caches of such a run, for its one encoder."""
-        backbone = self.configuration.training.parameters.backbone
+        """Return the token caches of such a run, for its one encoder, and the tokenised banks that it uses.
+
+        Args:
+            pattern: ``TOKEN_TEXTS`` or ``TOKEN_EXAMPLES``.
+        """
+        tasks, place = self.tasks(self.run_architecture), {"backbone": self._fixed.backbone}
+        banks = sorted(possible_banks(_NOTHING, self._fixed))
         return [
-            pattern.format(backbone=backbone, task=task, split=split)
-            for task in self.tasks(self.run_architecture)
-            for split in SEARCH_SPLITS
+            *(pattern.format(**place, task=task, split=split) for task in tasks for split in SEARCH_SPLITS),
+            *(_AUGMENTED[pattern].format(**place, task=task, **bank._asdict()) for task in tasks for bank in banks),
         ]
 
     def run_backbone(self, pattern: str) -> str:
@@ -405,6 +428,10 @@ class StudyGraph:
             ):
                 found += [pattern.format(architecture=architecture, figure=name) for name in names]
         return found
+
+    def tracking(self) -> list[str]:
+        """Return the state of the tracking store, if the study is replayed into one."""
+        return [paths.TRACKING_STATE] if self.configuration.tracking.enabled else []
 
     @property
     def threads(self) -> int:

@@ -169,6 +169,20 @@ def test_a_stage_reads_the_banks_of_its_own_space() -> None:
         assert study.augmented_files("{method}", "criteria", stage) == ["random_deletion", "random_swap"]
 
 
+def test_a_run_outside_the_search_reads_the_banks_of_its_fixed_parameters() -> None:
+    fixed = {"augmentation": "simple_then_textattack", "simple_mask": 3, "textattack_mask": 4}
+    searched = {"augmentation": {"choices": ["none"]}}
+    study = augmenting(searched, training={"parameters": fixed}, run={"architecture": "criteria"})
+    files = study.run_token_files(paths.TOKEN_TEXTS)
+    assert files[2:] == ["results/tokens/small/criteria/augmented/simple/word_deletion/level_1/texts.arrow"]
+    assert study.all_banks() == [], "the search has none"
+    assert [path.split("/")[4] for path in study.original_banks("criteria", "simple")] == [
+        "random_deletion",
+        "random_swap",
+    ]
+    assert study.original_banks("evidence", "simple") == []
+
+
 def test_no_pattern_of_a_bank_names_a_split() -> None:
     for pattern in (paths.AUGMENTED, paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES):
         assert "{split}" not in pattern

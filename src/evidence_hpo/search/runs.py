@@ -10,6 +10,7 @@ from evidence_hpo.config.checkpoints import CheckpointSettings
 from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.search.interruption import current_interruption
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, RunRequest
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.optimizers import check_optimizer
@@ -55,7 +56,12 @@ def spec_of(request: RunRequest) -> RunSpec:
 
 
 def training_runner(
-    inputs: TrainingInputs, *, alone: bool = True, extensible: bool = False, must_resume: bool = False
+    inputs: TrainingInputs,
+    *,
+    alone: bool = True,
+    extensible: bool = False,
+    must_resume: bool = False,
+    listener: RunListener = UNHEARD,
 ) -> Callable[[RunRequest, Path, Path | None, Callable[[str], None]], RunResult]:
     """Return the function that trains one request on the given inputs.
 
@@ -65,6 +71,7 @@ def training_runner(
             others.
         extensible: Whether resume points stay.
         must_resume: Whether a resume point must be there.
+        listener: Is told of the runs' points.
 
     Raises:
         ConfigurationError: The environment's checkpoint settings are wrong.
@@ -86,6 +93,7 @@ def training_runner(
             alone=alone,
             extensible=extensible,
             must_resume=must_resume,
+            observer=listener.observer(request.key, work),
         )
 
     return train
