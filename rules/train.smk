@@ -1,10 +1,6 @@
 # One run outside the search: `snakemake results/runs/<name>/record.json`, or `evidence-hpo train`. No other rule
 # depends on it.
 
-# Written beside the run as it was when it was trained. No param, because a run depends on its own settings alone: a
-# change of the search must not train it again.
-configuration_of_runs = study.configuration.model_dump_json()
-
 
 rule train_model:
     input:
@@ -40,4 +36,4 @@ rule train_model:
         " --backbones {input.backbone} --manifests {input.manifest} --texts {input.texts}"
         " --examples {input.examples} --record {output.record} --model {output.model}"
         " --report {output.report} --confusion {output.confusion}"
-        " --resolved {configuration_of_runs:q} --configuration {output.configuration} --code {params.code} --log {log}"
+        " --configuration {output.configuration} --code {params.code} --log {log}"

@@ -43,6 +43,7 @@ class Launch:
         cores: Number of cores, or ``all``.
         seconds: Time budget; None: none.
         plain: Lines instead of the display, even on a terminal.
+        is_study: Whether it is the study that is made, so that its configuration is recorded; not a run outside of it.
         last_stage: The stage with which the targets end; None: they need all, and the retraining.
     """
 
@@ -54,6 +55,7 @@ class Launch:
     seconds: float | None = None
     plain: bool = False
     last_stage: str | None = None
+    is_study: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def launch(wanted: Launch) -> int:
     if not preview:
         append_event(log, "run_started", study=wanted.configuration.study.name, targets=list(wanted.targets))
     offset = log.stat().st_size if log.exists() else 0
-    command = [*snakemake_command(), *_with_configuration(wanted.targets), "--cores", wanted.cores, *wanted.options]
+    command = [*snakemake_command(), *_targets(wanted), "--cores", wanted.cores, *wanted.options]
     view = None
     if not preview:
         command += ["--logger", "evidence-hpo"]
@@ -91,11 +93,11 @@ def launch(wanted: Launch) -> int:
     return code
 
 
-def _with_configuration(targets: Sequence[str]) -> list[str]:
-    """Return the targets and the resolved configuration, which other commands read; options of Snakemake stay alone."""
-    if not targets or any(target.startswith("-") for target in targets):
-        return list(targets)
-    return [paths.RESOLVED_CONFIGURATION, *targets]
+def _targets(wanted: Launch) -> list[str]:
+    """Return the targets; those of a study with its resolved configuration, which other commands read."""
+    has_options = any(target.startswith("-") for target in wanted.targets)
+    records = wanted.is_study and wanted.targets and not has_options
+    return [*([paths.RESOLVED_CONFIGURATION] if records else []), *wanted.targets]
 
 
 def exit_code_of(code: int, events: Sequence[Mapping[str, object]]) -> int:

@@ -74,7 +74,7 @@ def train(
     run = _name(name, study, resume_from)
     options = settings_options(configfile, overrides)
     wanted = _input_files(study) if dry_run else [paths.RUN_RECORD.format(run=run)]
-    code = launch(Launch(Path.cwd(), study.configuration, wanted, options, cores, plain=True))
+    code = launch(Launch(Path.cwd(), study.configuration, wanted, options, cores, plain=True, is_study=False))
     if code:
         raise typer.Exit(code)
     if dry_run:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from evidence_hpo.config.configuration import Configuration
-from evidence_hpo.config.resolved import render_resolved
+from evidence_hpo.config.resolved import render_resolved, settings_of_environment
 from evidence_hpo.evaluation.evaluation_plots import run_confusion_figure
 from evidence_hpo.evaluation.figures import write_png
 from evidence_hpo.evaluation.run_report import classification_report
@@ -32,7 +31,6 @@ def train_model(
     model: Path,
     report: Path,
     confusion: Path,
-    resolved: Configuration,
     configuration: Path,
 ) -> None:
     """Train one run, keep its best weights, and score them on the validation split.
@@ -48,8 +46,7 @@ def train_model(
         model: Folder of the weights.
         report: ``classification_report.json``.
         confusion: PNG file of the confusion matrices.
-        resolved: The whole configuration, which is kept beside the run.
-        configuration: ``config.yaml``.
+        configuration: ``config.yaml``: the whole configuration, as it was when the run was trained.
     """
     inputs = open_training_inputs(backbones, manifests, texts, examples)
     written = train_single(run, settings, inputs, work_folder(run), model, EventListener())
@@ -57,7 +54,7 @@ def train_model(
     scored = classification_report(predict(load_model(model), data.validation, settings.runtime))
     write_artefact(report, "run_report", scored)
     write_png(run_confusion_figure(scored), confusion)
-    write_text(configuration, render_resolved(resolved))
+    write_text(configuration, render_resolved(settings_of_environment()))
     write_artefact(record, "retrain_record", written.model_dump(mode="json"))
 
 
