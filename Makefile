@@ -11,9 +11,10 @@ OVERLAY := $(foreach file,$(CONFIG),--configfile $(file)) $(ARGS)
 
 include makefiles/searches.mk
 include makefiles/commands.mk
+include makefiles/docker.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help install run report dry-run test test-unit lint format generate clean
+.PHONY: help install run report dry-run test test-unit lint schemas format screenshots generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,10 +51,17 @@ lint: $(INSTALLED)  ## Check style, types, the workflow and generated files
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
+schemas: $(INSTALLED)  ## Check the JSON schemas, and the configuration files against theirs
+	$(BIN)/pytest tests/unit/test_schemas.py
+
 format: $(INSTALLED)  ## Format Python and Snakemake files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile rules
+
+screenshots: $(INSTALLED)  ## Take the pictures of docs/images from the finished study in results/ (needs Chromium)
+	$(BIN)/evidence-hpo report $(OVERLAY)
+	$(BIN)/python docs/images/take.py results docs/images overview timeline
 
 generate: $(INSTALLED)  ## Regenerate the default configuration, its schema and the reference pages
 	$(BIN)/python -m evidence_hpo.config.generate

@@ -52,7 +52,7 @@ rule evaluate:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
         runtime=by_attempt(60),
@@ -84,12 +84,14 @@ rule report_evaluation:
             paths.EVALUATION_REPORT,
             caption="../report/evaluation_report_data.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "evaluation report (data)"},
         ),
         text=report(
             paths.EVALUATION_REPORT_TEXT,
             caption="../report/evaluation_report.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "evaluation report"},
         ),
     log:
@@ -123,6 +125,7 @@ rule summarize_study:
             paths.STUDY_SUMMARY,
             caption="../report/study_summary.rst",
             category="Results",
+            subcategory="all architectures",
             labels={"table": "study summary"},
         ),
     log:

@@ -186,18 +186,45 @@ rule plot_evaluation:
         " --code {params.code} --log {log}"
 
 
+rule plot_augmentation:
+    input:
+        summary=paths.AUGMENTATION_SUMMARY,
+    output:
+        figure=report(
+            paths.AUGMENTATION_FIGURE,
+            caption="../report/augmentation.rst",
+            category="Augmentation",
+            labels={"figure": "variants made and rejected"},
+        ),
+    log:
+        "results/logs/plot_augmentation.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
+    params:
+        code=code_of("plot_augmentation"),
+    message:
+        "Drawing the banks of variants"
+    shell:
+        "python -m evidence_hpo.steps.plot_augmentation --summary {input.summary} --figure {output.figure}"
+        " --code {params.code} --log {log}"
+
+
 rule draw_dag:
     output:
         rulegraph=report(
             paths.RULEGRAPH,
             caption="../report/rulegraph.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "rules"},
         ),
         dag=report(
             paths.DAG,
             caption="../report/dag.rst",
-            category="Workflow",
+            category="Work and cost",
             labels={"figure": "jobs by stage"},
         ),
     log:
@@ -217,3 +244,121 @@ rule draw_dag:
     shell:
         "python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {params.snakefile:q}"
         " --rulegraph {output.rulegraph} --dag {output.dag} --code {params.code} --log {log}"
+
+
+rule write_configuration:
+    output:
+        configuration=report(
+            paths.RESOLVED_CONFIGURATION,
+            caption="../report/configuration.rst",
+            category="Work and cost",
+            labels={"table": "configuration"},
+        ),
+    log:
+        "results/logs/write_configuration.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=by_attempt(500),
+        runtime=by_attempt(5),
+    params:
+        settings=study.configuration.model_dump_json(),
+        code=code_of("write_configuration"),
+    message:
+        "Writing the resolved configuration"
+    shell:
+        "python -m evidence_hpo.steps.write_configuration --settings {params.settings:q}"
+        " --output {output.configuration} --code {params.code} --log {log}"
+
+
+rule report_cost:
+    # After everything that it counts; what it reads of each job is that job's provenance.
+    input:
+        summaries=study.all_stage_paths(paths.STAGE_SUMMARY),
+        records=study.model_records(),
+        retraining=paths.RETRAIN_SUMMARY,
+        counted=[
+            paths.STUDY_SUMMARY,
+            paths.OPTUNA_STORAGE,
+            *expand(paths.EXPORTED_MODEL, architecture=study.architectures),
+            *expand(paths.SEARCH_ANALYSIS, architecture=study.architectures),
+            *study.figures(),
+            paths.RESOLVED_CONFIGURATION,
+        ],
+    output:
+        cost=report(
+            paths.COST,
+            caption="../report/cost.rst",
+            category="Work and cost",
+            labels={"table": "cost"},
+        ),
+        timeline=report(
+            paths.TIMELINE,
+            caption="../report/timeline.rst",
+            category="Work and cost",
+            labels={"figure": "timeline of jobs"},
+        ),
+        costs=report(
+            paths.COST_FIGURE,
+            caption="../report/cost_figure.rst",
+            category="Work and cost",
+            labels={"figure": "hours, epochs, energy"},
+        ),
+    log:
+        "results/logs/report_cost.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(20),
+    params:
+        provenance=paths.PROVENANCE,
+        code=code_of("report_cost"),
+    message:
+        "Counting what the study cost"
+    shell:
+        "python -m evidence_hpo.steps.report_cost --summaries {input.summaries} --records {input.records}"
+        " --retraining {input.retraining} --provenance {params.provenance} --cost {output.cost}"
+        " --timeline {output.timeline} --costs {output.costs} --code {params.code} --log {log}"
+
+
+rule write_overview:
+    input:
+        summary=paths.STUDY_SUMMARY,
+        report=paths.EVALUATION_REPORT,
+        evaluations=expand(paths.EVALUATION, architecture=study.architectures),
+        retraining=paths.RETRAIN_SUMMARY,
+        spaces=study.all_stage_paths(paths.SPACE),
+        cost=paths.COST,
+        corpus=paths.CORPUS_REPORT,
+        splits=paths.SPLITS,
+        configuration=paths.RESOLVED_CONFIGURATION,
+        template=f"{workflow.basedir}/report/overview.html.jinja",
+    output:
+        page=report(
+            paths.OVERVIEW,
+            caption="../report/overview.rst",
+            category="Overview",
+            labels={"page": "the study in a minute"},
+        ),
+    log:
+        "results/logs/write_overview.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
+    params:
+        provenance=paths.PROVENANCE,
+        code=code_of("write_overview"),
+    message:
+        "Writing the overview"
+    shell:
+        "python -m evidence_hpo.steps.write_overview --summary {input.summary}"
+        " --report {input.report} --evaluations {input.evaluations} --retraining {input.retraining}"
+        " --spaces {input.spaces} --cost {input.cost} --corpus {input.corpus} --splits {input.splits}"
+        " --provenance {params.provenance} --template {input.template:q} --page {output.page}"
+        " --configuration {input.configuration} --code {params.code} --log {log}"

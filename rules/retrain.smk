@@ -35,10 +35,12 @@ rule retrain_config:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.RETRAIN_RECORD,
         model=directory(paths.RETRAIN_MODEL),
@@ -50,10 +52,10 @@ rule retrain_config:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:
@@ -102,10 +104,12 @@ rule retrain_chosen:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.FINAL_RECORD,
         model=directory(paths.FINAL_MODEL),
@@ -117,10 +121,10 @@ rule retrain_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:
@@ -146,10 +150,12 @@ rule refit_chosen:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_TEXTS, wildcards.architecture),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
-        ),
+        )
+        + study.augmented_files(paths.AUGMENTED_EXAMPLES, wildcards.architecture),
     output:
         record=paths.REFIT_RECORD,
         model=directory(paths.REFIT_MODEL),
@@ -161,10 +167,10 @@ rule refit_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:

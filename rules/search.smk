@@ -112,9 +112,15 @@ rule run_trials:
         ),
         texts=lambda wildcards: study.token_files(
             paths.TOKEN_TEXTS, wildcards.architecture
+        )
+        + study.augmented_files(
+            paths.AUGMENTED_TEXTS, wildcards.architecture, wildcards.stage
         ),
         examples=lambda wildcards: study.token_files(
             paths.TOKEN_EXAMPLES, wildcards.architecture
+        )
+        + study.augmented_files(
+            paths.AUGMENTED_EXAMPLES, wildcards.architecture, wildcards.stage
         ),
     output:
         trials=paths.SHARD,
@@ -126,10 +132,10 @@ rule run_trials:
         "../envs/training.yaml"
     threads: study.threads * study.trials_per_gpu
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt, study.trials_per_gpu
         ),
-        runtime=lambda wildcards, attempt: study.trial_minutes(
+        runtime=lambda wildcards, attempt: demands.trial_minutes(
             wildcards.architecture, wildcards.stage, int(wildcards.round), attempt
         ),
     params:

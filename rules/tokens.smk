@@ -53,3 +53,42 @@ rule tokenize_examples:
         " --criteria {input.criteria}"
         " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
         " --code {params.code} --log {log}"
+
+
+rule tokenize_augmented:
+    input:
+        # Of the training split alone: no bank of another one can be asked for.
+        examples=paths.EXAMPLES.replace("{split}", "train"),
+        evidence=lambda wildcards: study.bank_examples(wildcards.task),
+        parts=lambda wildcards: study.bank_paths(
+            wildcards.task, wildcards.source, wildcards.method, wildcards.level
+        ),
+        criteria=paths.CRITERIA,
+        backbone=paths.BACKBONE,
+        manifest=paths.BACKBONE_MANIFEST,
+    output:
+        texts=paths.AUGMENTED_TEXTS,
+        rows=paths.AUGMENTED_EXAMPLES,
+    log:
+        "results/logs/tokenize_augmented/{backbone}.{task}.{source}.{method}.{level}.log",
+    wildcard_constraints:
+        source="original|simple|textattack",
+        method="[a-z_]+",
+    localrule: True
+    conda:
+        "../envs/training.yaml"
+    threads: 1
+    resources:
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(60),
+    params:
+        whole_text=lambda wildcards: study.whole_text(wildcards.task),
+        code=code_of("tokenize_augmented"),
+    message:
+        "Tokenising the {wildcards.task} examples varied by {wildcards.method} ({wildcards.source}), level"
+        " {wildcards.level}, for {wildcards.backbone}"
+    shell:
+        "python -m evidence_hpo.steps.tokenize_augmented --task {wildcards.task} --whole-text {params.whole_text}"
+        " --examples {input.examples} --evidence {input.evidence} --parts {input.parts} --criteria {input.criteria}"
+        " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
+        " --code {params.code} --log {log}"

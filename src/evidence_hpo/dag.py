@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import networkx
@@ -14,12 +16,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from evidence_hpo.files import atomic_path
+from evidence_hpo.files import write_text
+from evidence_hpo.svg_theme import themed
 
 __all__ = ["Job", "by_rule", "by_stage", "draw_graph", "fold_graph", "read_job_graph"]
 
 _NODE = re.compile(r'^\s*(\d+)\[label = "([^"]*)"')
 _EDGE = re.compile(r"^\s*(\d+) -> (\d+)")
+
+COLUMN, ROW = 1.75, 0.85
+"""Inches from box to box."""
+HALF_BOX = (0.43, 0.29)
+"""Half of a box, in columns and rows."""
+BENDS = (0.0, *(sign * step / 10 for step in range(1, 8) for sign in (1, -1)))
 
 STAGE_RULES = frozenset({"define_space", "narrow_space", "propose_trials", "run_trials", "collect_trials"})
 
@@ -54,6 +63,8 @@ def read_job_graph(dot: str) -> networkx.DiGraph[int]:
 
 
 Key = tuple[str, ...]
+Place = tuple[float, float]
+"""Column and row of a box's middle."""
 
 
 def by_rule(graph: networkx.DiGraph[int]) -> Callable[[int], Key]:
@@ -118,7 +129,7 @@ def _layers(graph: networkx.DiGraph[Key]) -> list[list[Key]]:
     """Return the nodes in layers; rules that feed each other in rounds (propose, run) come below each other."""
     condensed = networkx.condensation(graph)
     layers: list[list[Key]] = []
-    for generation in networkx.topological_generations(condensed):
+    for generation in _generations(condensed):
         groups = [
             sorted(condensed.nodes[number]["members"], key=lambda name: graph.nodes[name]["first"])
             for number in generation
@@ -126,6 +137,18 @@ def _layers(graph: networkx.DiGraph[Key]) -> list[list[Key]]:
         for depth in range(max(map(len, groups))):
             layers.append(sorted(group[depth] for group in groups if len(group) > depth))
     return layers
+
+
+def _generations(graph: networkx.DiGraph[int]) -> list[list[int]]:
+    """Return the nodes by depth; those that wait for nothing come just before the first that needs them."""
+    depth = {node: number for number, nodes in enumerate(networkx.topological_generations(graph)) for node in nodes}
+    for node in graph:
+        if not graph.in_degree(node) and graph.out_degree(node):
+            depth[node] = min(depth[after] for after in graph.successors(node)) - 1
+    generations: list[list[int]] = [[] for _ in range(max(depth.values()) + 1)]
+    for node in sorted(depth):
+        generations[depth[node]].append(node)
+    return generations
 
 
 def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
@@ -142,16 +165,38 @@ def _positions(graph: networkx.DiGraph[Key]) -> dict[Key, tuple[float, float]]:
     return positions
 
 
+def least_bend(start: Place, end: Place, boxes: Sequence[Place]) -> float:
+    """Return the least bend of a line that passes by the boxes, so that it does not seem to lead to one of them."""
+
+    return min(BENDS, key=lambda bend: (passed(start, end, bend, boxes), abs(bend), bend))
+
+
+def passed(start: Place, end: Place, bend: float, boxes: Sequence[Place]) -> int:
+    """Return how many boxes a line runs behind."""
+    dx, dy = (end[0] - start[0]) * COLUMN, (end[1] - start[1]) * ROW
+    control = ((start[0] + end[0]) / 2 + bend * dy / COLUMN, (start[1] + end[1]) / 2 - bend * dx / ROW)
+    points = [_on_curve(start, control, end, step / 40) for step in range(1, 40)]
+    return sum(any(abs(x - a) < HALF_BOX[0] and abs(y - b) < HALF_BOX[1] for x, y in points) for a, b in boxes)
+
+
+def _on_curve(start: Place, control: Place, end: Place, share: float) -> Place:
+    """Return a point of a quadratic Bezier curve, as matplotlib's `arc3` draws it."""
+    a, b, c = (1 - share) ** 2, 2 * share * (1 - share), share**2
+    return (a * start[0] + b * control[0] + c * end[0], a * start[1] + b * control[1] + c * end[1])
+
+
 def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
     """Draw a folded graph as SVG: dependencies above, number of jobs in each box. Same graph, same bytes."""
     positions = _positions(graph)
     columns = [x for x, _ in positions.values()]
     rows = [y for _, y in positions.values()]
     width, height = max(columns) - min(columns) + 1, max(rows) - min(rows) + 1
-    figure = Figure(figsize=(1.75 * width + 0.5, 0.85 * height + 0.6))
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 - 0.45 / (0.85 * height + 0.6)))
+    figure = Figure(figsize=(COLUMN * width + 0.5, ROW * height + 0.6))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 - 0.45 / (ROW * height + 0.6)))
     for source, target in graph.edges:
-        arrow = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 18, "shrinkB": 18}
+        others = [place for name, place in positions.items() if name not in (source, target)]
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "#9aa5b1", "lw": 0.9, "shrinkA": 18, "shrinkB": 18}
+        arrow["connectionstyle"] = f"arc3,rad={least_bend(positions[source], positions[target], others)}"
         axes.annotate("", positions[target], positions[source], arrowprops=arrow, zorder=1)
     for name, (x, y) in positions.items():
         jobs = graph.nodes[name]["jobs"]
@@ -160,11 +205,14 @@ def draw_graph(graph: networkx.DiGraph[Key], path: Path, title: str) -> None:
     axes.set_ylim(min(rows) - 0.5, max(rows) + 0.5)
     axes.axis("off")
     figure.text(0.5, 1.0 - 0.25 / (0.85 * height + 0.6), title, ha="center", va="center", fontsize=10, color="#1f2933")
-    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}), atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None}, facecolor="white")
+    drawn = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": title, "svg.fonttype": "none"}):
+        figure.savefig(drawn, format="svg", metadata={"Date": None}, facecolor="white")
+    write_text(path, themed(drawn.getvalue()))
 
 
 def _box(axes: Axes, x: float, y: float, lines: list[str]) -> None:
     style = "round,pad=0,rounding_size=0.08"
-    axes.add_patch(FancyBboxPatch((x - 0.43, y - 0.29), 0.86, 0.58, boxstyle=style, fc="#eef4fb", ec="#31688e"))
+    corner, size = (x - HALF_BOX[0], y - HALF_BOX[1]), (2 * HALF_BOX[0], 2 * HALF_BOX[1])
+    axes.add_patch(FancyBboxPatch(corner, *size, boxstyle=style, fc="#eef4fb", ec="#31688e"))
     axes.text(x, y, "\n".join(lines), ha="center", va="center", fontsize=7.5, color="#1f2933", zorder=3)

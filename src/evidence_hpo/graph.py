@@ -6,31 +6,25 @@ nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from evidence_hpo import paths
+from evidence_hpo.config.augmentation import FAMILIES
 from evidence_hpo.config.backbones import ScratchBackbone
+from evidence_hpo.config.banks import Bank, Variation, banks_of_run, possible_banks, possible_sources
+from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.loading import resolved_parameters
+from evidence_hpo.config.parameters import TrialParameters
+from evidence_hpo.config.policies import ORIGINAL
 from evidence_hpo.config.search import StageSettings
-from evidence_hpo.config.spaces import Choices, Range, Space
+from evidence_hpo.config.spaces import Choices, Space
+from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.paths import TASKS
-from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings
-from evidence_hpo.workload import (
-    ASSUMED_POSTS,
-    EXAMPLES_PER_POST,
-    Measured,
-    Workload,
-    encoder_size,
-    manifests,
-    measured,
-    memory_mb,
-    minutes,
-)
+from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings, SingleRunSettings
 
-__all__ = ["SEARCH_SPLITS", "StudyGraph"]
+__all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 
 SEARCH_SPLITS = ("train", "validation")
 """The splits that search and training may read. The test split is read by `evaluate` alone."""
@@ -39,10 +33,8 @@ SEARCH_SPLITS = ("train", "validation")
 class StudyGraph:
     """Files and settings of all jobs of one configuration."""
 
-    def __init__(self, configuration: Configuration, root: Path = Path()) -> None:
-        """Take the configuration, and the folder of the study, whose finished jobs say what further ones need."""
+    def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
-        self.root = root
 
     # --- names -------------------------------------------------------------------------------------------------
 
@@ -163,6 +155,90 @@ class StudyGraph:
         """Return one path for each encoder that the search of an architecture may use."""
         return [pattern.format(backbone=backbone) for backbone in self.backbones(architecture)]
 
+    # --- augmentation ------------------------------------------------------------------------------------------
+
+    def banks(self, architecture: str, stage: str) -> list[Bank]:
+        """Return the banks that the runs of a stage may take variants from, sorted."""
+        return sorted(possible_banks(self.searched_space(architecture, stage), self._fixed))
+
+    def original_banks(self, task: str, family: str) -> list[str]:
+        """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
+        variations: set[Variation] = set()
+        if task in self.tasks(self.run_architecture):
+            variations |= possible_sources(Space({}), self._fixed, family)
+        for architecture in self.architectures:
+            if task in self.tasks(architecture):
+                for stage in self.stages_of(architecture):
+                    space = self.searched_space(architecture, stage)
+                    variations |= possible_sources(space, self._fixed, family)
+        banks = [Bank(ORIGINAL, *variation) for variation in sorted(variations)]
+        return [path for bank in banks for path in self.bank_paths(task, *bank)]
+
+    def bank_paths(self, task: str, source: str, method: str, level: int | str) -> list[str]:
+        """Return the parts of one bank, in order."""
+        pattern = paths.AUGMENTED
+        return [
+            pattern.format(task=task, source=source, method=method, level=level, part=part)
+            for part in range(self.configuration.augmentation.parts)
+        ]
+
+    def all_banks(self) -> list[str]:
+        """Return all banks of the study, all parts; none where nothing is augmented."""
+        found: set[tuple[str, Bank]] = set()
+        for architecture in self.architectures:
+            for stage in self.stages_of(architecture):
+                banks = self.banks(architecture, stage)
+                found |= {(task, bank) for task in self.tasks(architecture) for bank in banks}
+        own = [path for task, bank in sorted(found) for path in self.bank_paths(task, *bank)]
+        varied_again = [path for task in TASKS for family in FAMILIES for path in self.original_banks(task, family)]
+        return list(dict.fromkeys([*own, *varied_again]))
+
+    def augmented_files(self, pattern: str, architecture: str, stage: str | None = None) -> list[str]:
+        """Return the tokenised banks that the runs of a stage may use, for all encoders.
+
+        Args:
+            pattern: ``AUGMENTED_TEXTS`` or ``AUGMENTED_EXAMPLES``.
+            architecture: Name of the architecture.
+            stage: Name of the stage; None: the last, whose configurations are retrained.
+        """
+        return [
+            pattern.format(backbone=backbone, task=task, **bank._asdict())
+            for backbone in self.backbones(architecture)
+            for task in self.tasks(architecture)
+            for bank in self.banks(architecture, stage or self.last_stage(architecture))
+        ]
+
+    def bank_examples(self, task: str) -> str:
+        """Return the training examples whose evidence a task's banks vary.
+
+        A post as a whole is a criteria example without spans; its evidence is that of the evidence
+        example of the same id.
+        """
+        return paths.EXAMPLES.format(task=task if self.whole_text(task) else "evidence", split="train")
+
+    def bank_settings(self, task: str, method: str, level: str) -> str:
+        """Return what the banks of a method at a level depend on."""
+        settings = self.configuration.augmentation
+        return settings.bank(method, int(level), whole_text=self.whole_text(task)).model_dump_json()
+
+    def bank_sources(self, task: str, source: str, part: str) -> list[str]:
+        """Return the banks whose variants a part of a chained bank varies once more: the same part of each."""
+        banks = [] if source == ORIGINAL else self.original_banks(task, source)
+        return [path for path in banks if path.endswith(f"/part_{part}.parquet")]
+
+    def bank_resources(self, method: str) -> list[str]:
+        """Return files that tell whether what a method needs has changed: a file itself, or a model's configuration."""
+        given = self.configuration.augmentation.resources(method)
+        return [path if name == "embedding" else f"{path}/config.json" for name, path in given.items()]
+
+    def bank_records(self) -> list[str]:
+        """Return the records of all banks of the study, all parts."""
+        return [f"{path.removesuffix('.parquet')}.json" for path in self.all_banks()]
+
+    def whole_text(self, task: str) -> bool:
+        """Return whether an example's whole text is the sentence that is varied, not the evidence within it."""
+        return task == "criteria" and self.configuration.data.examples.criteria.unit == "sentence"
+
     # --- search ------------------------------------------------------------------------------------------------
 
     def rounds(self, architecture: str, stage: str) -> range:
@@ -213,9 +289,13 @@ class StudyGraph:
         assert space is not None
         return self.configuration.spaces[space].model_dump_json()
 
+    @property
+    def _fixed(self) -> TrialParameters:
+        return self.configuration.training.parameters
+
     def fixed_parameters(self) -> str:
         """Return the values of the parameters that are not searched."""
-        return self.configuration.training.parameters.model_dump_json()
+        return self._fixed.model_dump_json()
 
     def narrowing_settings(self, architecture: str, stage: str) -> str:
         """Return how a stage's space is narrowed."""
@@ -257,6 +337,18 @@ class StudyGraph:
             for seed in range(self.configuration.retrain.refit_seeds)
         ]
 
+    def model_records(self) -> list[str]:
+        """Return the records of all models that are trained after the search."""
+        return [
+            record
+            for architecture in self.architectures
+            for record in (
+                *self.retrain_records(architecture),
+                *self.final_paths(paths.FINAL_RECORD, architecture),
+                *self.refit_paths(paths.REFIT_RECORD, architecture),
+            )
+        ]
+
     def retrain_settings(self) -> str:
         """Return the settings of a retrained model."""
         study, retrain = self.configuration.study, self.configuration.retrain
@@ -278,11 +370,47 @@ class StudyGraph:
         """Return of each stage, in order, how many rounds a proposal does not wait for."""
         return [stage.lag for stage in self.stages_of(architecture).values()]
 
+    # --- one run outside the search ----------------------------------------------------------------------------
+
+    @property
+    def run_architecture(self) -> str:
+        """Architecture of a run outside the search."""
+        return self.configuration.run.architecture or self.architectures[0]
+
+    def run_settings(self) -> str:
+        """Return the settings of a run outside the search."""
+        return single_run_settings(self.configuration).model_dump_json()
+
+    def run_token_files(self, pattern: str, augmented: str) -> list[str]:
+        """Return the token caches of such a run, for its one encoder, and the banks that it takes variants from.
+
+        Args:
+            pattern: ``TOKEN_TEXTS`` or ``TOKEN_EXAMPLES``.
+            augmented: ``AUGMENTED_TEXTS`` or ``AUGMENTED_EXAMPLES``.
+        """
+        run = single_run_settings(self.configuration)
+        backbone, tasks = run.parameters["backbone"], self.tasks(self.run_architecture)
+        caches = [
+            pattern.format(backbone=backbone, task=task, split=split) for task in tasks for split in SEARCH_SPLITS
+        ]
+        banks = [
+            augmented.format(backbone=backbone, task=task, **bank._asdict())
+            for task in tasks
+            for bank in banks_of_run(run.parameters)
+        ]
+        return [*caches, *banks]
+
+    def run_backbone(self, pattern: str) -> str:
+        """Return the path of such a run's encoder."""
+        return pattern.format(backbone=self.configuration.training.parameters.backbone)
+
     # --- reports -----------------------------------------------------------------------------------------------
 
     def figures(self) -> list[str]:
         """Return all figures of the study."""
         found = [paths.RULEGRAPH, paths.DAG]
+        if self.all_banks():
+            found.append(paths.AUGMENTATION_FIGURE)
         for architecture in self.architectures:
             for pattern, names in (
                 (paths.SEARCH_FIGURE, paths.SEARCH_FIGURES),
@@ -290,6 +418,14 @@ class StudyGraph:
             ):
                 found += [pattern.format(architecture=architecture, figure=name) for name in names]
         return found
+
+    @property
+    def pretrains_backbones(self) -> bool:
+        """Whether preparing an encoder is more than fetching or making one."""
+        return any(
+            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
+            for backbone in self.configuration.backbones.values()
+        )
 
     @property
     def threads(self) -> int:
@@ -301,80 +437,33 @@ class StudyGraph:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
 
-    # --- what jobs ask a scheduler for --------------------------------------------------------------------------
 
-    @property
-    def pretrains_backbones(self) -> bool:
-        """Whether preparing an encoder is more than fetching or making one."""
-        return any(
-            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
-            for backbone in self.configuration.backbones.values()
+def single_run_settings(configuration: Configuration) -> SingleRunSettings:
+    """Return what a run outside the search is made with: the fixed parameters, and what the section `run` says.
+
+    Raises:
+        ConfigurationError: The fixed encoder is not among the encoders.
+    """
+    run, training = configuration.run, configuration.training
+    backbone = training.parameters.backbone
+    if backbone not in configuration.backbones:
+        raise ConfigurationError(
+            f"configuration: training.parameters.backbone: '{backbone}' is not in "
+            f"backbones{suggestion(backbone, configuration.backbones)}"
         )
-
-    def trial_minutes(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
-        """Return the minutes of a shard: of its trials, one after the other, each to its last epoch."""
-        settings = self.stages_of(architecture)[stage]
-        work = self._workload(architecture, self._shard_runs(architecture, stage, round_), settings)
-        return minutes(work, self._measured[architecture], attempt)
-
-    def run_minutes(self, architecture: str, attempt: int) -> int:
-        """Return the minutes of one retrained model."""
-        last = self.stages_of(architecture)[self.last_stage(architecture)]
-        epochs = self.configuration.retrain.epochs or last.epochs
-        settings = last.model_copy(update={"epochs": epochs, "data_fraction": 1.0})
-        return minutes(self._workload(architecture, 1, settings), self._measured[architecture], attempt)
-
-    def training_memory(self, architecture: str, attempt: int, runs: int = 1) -> int:
-        """Return the main memory in MB of a job that trains so many runs at once, or predicts with their models."""
-        first = next(iter(self.stages_of(architecture).values()))
-        return memory_mb(self._workload(architecture, 1, first), self._measured[architecture], attempt) * runs
-
-    def _workload(self, architecture: str, runs: int, stage: StageSettings) -> Workload:
-        configuration, data = self.configuration, self.configuration.data
-        known = manifests(configuration, self.root)
-        posts = data.corpus.sample.posts if data.corpus.source == "sample" else ASSUMED_POSTS
-        runtime = configuration.training.runtime
-        return Workload(
-            runs=runs,
-            epochs=stage.epochs,
-            data_fraction=stage.data_fraction,
-            examples=EXAMPLES_PER_POST * posts * data.split.train * len(self.tasks(architecture)),
-            length=self._largest(architecture, "max_length"),
-            batch=self._largest(architecture, "batch_size"),
-            encoders=[
-                encoder_size(configuration.backbones[name], known.get(name, {}))
-                for name in self.backbones(architecture)
-            ],
-            encoders_at_once=2 if architecture == "joint" else 1,
-            device=runtime.device,
-            threads=runtime.threads,
-        )
-
-    def _shard_runs(self, architecture: str, stage: str, round_: int) -> int:
-        size = self.stages_of(architecture)[stage].round_sizes[round_]
-        return math.ceil(size / self.shards(architecture, stage, round_))
-
-    def _largest(self, architecture: str, name: str) -> int:
-        """Return the largest value that a parameter may have in any stage."""
-        values = [float(getattr(self.configuration.training.parameters, name))]
-        for stage in self.stages_of(architecture):
-            entry = self.searched_space(architecture, stage).root.get(name)
-            if isinstance(entry, Range):
-                values.append(entry.high)
-            elif isinstance(entry, Choices):
-                values += [float(choice) for choice in entry.choices]
-        return math.ceil(max(values))
-
-    @cached_property
-    def _measured(self) -> dict[str, Measured | None]:
-        """What finished shards took, by architecture, as known when the workflow was read."""
-        return {name: measured(self.root, self._shard_benchmarks(name)) for name in self.architectures}
-
-    def _shard_benchmarks(self, architecture: str) -> Iterable[tuple[str, float]]:
-        """Return the benchmark of each shard of an architecture with its full epochs."""
-        for stage, settings in self.stages_of(architecture).items():
-            for round_ in self.rounds(architecture, stage):
-                runs = self._shard_runs(architecture, stage, round_)
-                for shard in range(self.shards(architecture, stage, round_)):
-                    place = {"architecture": architecture, "stage": stage, "round": round_, "shard": shard}
-                    yield paths.SHARD_BENCHMARK.format(**place), runs * settings.epochs * settings.data_fraction
+    study = StudyGraph(configuration)
+    architecture = study.run_architecture
+    last = configuration.search.stages_for(architecture)[-1]
+    return SingleRunSettings.model_validate(
+        {
+            "study": configuration.study.name,
+            "architecture": architecture,
+            "parameters": resolved_parameters(configuration, {}, architecture),
+            "seed": configuration.study.seed if run.seed is None else run.seed,
+            "epochs": run.epochs or configuration.retrain.epochs or last.epochs,
+            "objective": configuration.search.objective.of(architecture),
+            "early_stopping_patience": training.early_stopping_patience,
+            "runtime": training.runtime,
+            "resume_from": run.resume_from,
+        }
+    )

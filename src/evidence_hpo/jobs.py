@@ -6,12 +6,15 @@ import os
 import sys
 from pathlib import Path
 
-from evidence_hpo.config.checkpoints import CHECKPOINTS_VARIABLE, CheckpointSettings
+from evidence_hpo.config.checkpoints import CHECKPOINTS_VARIABLE
+from evidence_hpo.config.configuration import Configuration
+from evidence_hpo.config.resolved import configuration_digest
+from evidence_hpo.provenance import CONFIGURATION_VARIABLE
 
 __all__ = ["set_job_environment"]
 
 
-def set_job_environment(workflow: Path, checkpoints: CheckpointSettings) -> None:
+def set_job_environment(workflow: Path, configuration: Configuration) -> None:
     """Make jobs use this interpreter and the package of this workflow, wherever the shell's own `python` points.
 
     An activated conda environment still comes first. Torch's threads are a setting of the run, so the variables by
@@ -19,10 +22,12 @@ def set_job_environment(workflow: Path, checkpoints: CheckpointSettings) -> None
 
     Args:
         workflow: Folder of the Snakefile.
-        checkpoints: Which files a running run keeps. They go this way, not as params, so that changing them reruns
-            nothing; a job on a cluster reads the Snakefile again, and so has them too.
+        configuration: Which files a running run keeps, and the digest of the whole for the provenance, go this way, not
+            as params, so that changing them reruns nothing; a job on a cluster reads the Snakefile again, and so has
+            them too.
     """
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ["PYTHONPATH"] = str(workflow / "src")
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ[CHECKPOINTS_VARIABLE] = checkpoints.model_dump_json()
+    os.environ[CHECKPOINTS_VARIABLE] = configuration.training.checkpoints.model_dump_json()
+    os.environ[CONFIGURATION_VARIABLE] = configuration_digest(configuration)

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AUGMENTATION_FIGURE",
     "AUGMENTATION_SUMMARY",
     "AUGMENTED",
     "AUGMENTED_EXAMPLES",
+    "AUGMENTED_RECORD",
     "AUGMENTED_TEXTS",
     "BACKBONE",
     "BACKBONE_MANIFEST",
     "CHOSEN",
-    "CONFIGURATION",
     "CORPUS_ANNOTATIONS",
     "CORPUS_POSTS",
     "CORPUS_REPORT",
+    "COST",
+    "COST_FIGURE",
     "CRITERIA",
     "DAG",
     "EVALUATION",
@@ -30,13 +33,21 @@ __all__ = [
     "FINAL_RECORD",
     "NLTK_DATA",
     "OPTUNA_STORAGE",
+    "OVERVIEW",
     "PROPOSALS",
+    "PROVENANCE",
     "REFIT_MODEL",
     "REFIT_RECORD",
+    "RESOLVED_CONFIGURATION",
     "RETRAIN_MODEL",
     "RETRAIN_RECORD",
     "RETRAIN_SUMMARY",
     "RULEGRAPH",
+    "RUN_CONFIGURATION",
+    "RUN_CONFUSION",
+    "RUN_MODEL",
+    "RUN_RECORD",
+    "RUN_REPORT",
     "SEARCH_ANALYSIS",
     "SEARCH_FIGURE",
     "SEARCH_FIGURES",
@@ -52,6 +63,7 @@ __all__ = [
     "STUDY_SUMMARY",
     "TASKS",
     "TEXTATTACK_ENVIRONMENT",
+    "TIMELINE",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
     "TRIALS",
@@ -59,6 +71,8 @@ __all__ = [
 ]
 
 TASKS = ("criteria", "evidence")
+
+RESOLVED_CONFIGURATION = "results/configuration.yaml"
 
 # --- data ------------------------------------------------------------------------------------------------------
 CORPUS_POSTS = "results/corpus/posts.parquet"
@@ -72,6 +86,7 @@ EXAMPLES = "results/examples/{task}/{split}.parquet"
 
 # --- augmentation ----------------------------------------------------------------------------------------------
 AUGMENTED = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.parquet"
+AUGMENTED_RECORD = "results/augmentation/{task}/{source}/{method}/level_{level}/part_{part}.json"
 AUGMENTATION_SUMMARY = "results/augmentation/summary.json"
 AUGMENTED_TEXTS = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/texts.arrow"
 AUGMENTED_EXAMPLES = "results/tokens/{backbone}/{task}/augmented/{source}/{method}/level_{level}/examples.arrow"
@@ -111,16 +126,28 @@ EVALUATION_REPORT_TEXT = "results/evaluation_report.md"
 EXPORTED_MODEL = "results/models/{architecture}"
 STUDY_SUMMARY = "results/study_summary.json"
 
+# --- one run outside the search --------------------------------------------------------------------------------
+RUN_RECORD = "results/runs/{run}/record.json"
+RUN_MODEL = "results/runs/{run}/model"
+RUN_CONFIGURATION = "results/runs/{run}/config/config.yaml"
+RUN_REPORT = "results/runs/{run}/classification_report.json"
+RUN_CONFUSION = "results/runs/{run}/confusion_matrix.png"
+
 # --- figures ---------------------------------------------------------------------------------------------------
 RULEGRAPH = "results/reports/rulegraph.svg"
 DAG = "results/reports/dag.svg"
+AUGMENTATION_FIGURE = "results/reports/augmentation.svg"
 SEARCH_FIGURE = "results/{architecture}/figures/search_{figure}.svg"
 SEARCH_FIGURES = ("history", "importance", "curves", "slices", "parallel", "correlation", "rounds")
 EVALUATION_FIGURE = "results/{architecture}/figures/evaluation_{figure}.svg"
+TIMELINE = "results/reports/timeline.svg"
+COST_FIGURE = "results/reports/cost.svg"
+COST = "results/reports/cost.json"
+OVERVIEW = "results/reports/overview.html"
+PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
 
 # --- the run as a whole ----------------------------------------------------------------------------------------
-CONFIGURATION = "results/configuration.yaml"
 STUDY_LOG = "results/logs/study.jsonl"
 
 WORK = Path("results/work")

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from evidence_hpo.errors import ConfigurationError, EvidenceHpoError, StorageError
+from evidence_hpo.job_record import JobMeter
 from evidence_hpo.logs import log_event, open_log
 from evidence_hpo.provenance import write_step_provenance
 from evidence_hpo.storage import storage_errors
@@ -49,12 +50,12 @@ def run_step(function: Callable[..., None], arguments: Sequence[str] | None = No
 
 def _logged(function: Callable[..., None], name: str, values: dict[str, Any], log: Path, code: str) -> int:
     """Run a step; return its exit code."""
-    started = time.monotonic()
+    started, meter = time.monotonic(), JobMeter()
     try:
         with storage_errors():  # of files that are not written by the one atomic writer, as locks
             function(**values)
         duration = time.monotonic() - started
-        write_step_provenance(name, log, code, values)
+        write_step_provenance(name, log, code, values, meter.record())
         log_event("finished", f"{name}: finished in {duration:.1f} s", seconds=round(duration, 3))
     except EvidenceHpoError as error:
         with contextlib.suppress(StorageError):  # the line is on standard error even where the log has no room for it

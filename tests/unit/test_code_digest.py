@@ -23,6 +23,7 @@ TORCH_STEPS = {
     "retrain_chosen",
     "evaluate",
     "export_model",
+    "train_model",
 }
 
 

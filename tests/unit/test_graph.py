@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from evidence_hpo import paths
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.loading import load_configuration, merge
-from evidence_hpo.graph import StudyGraph
+from evidence_hpo.config.run import RunSettings
+from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.graph import StudyGraph, single_run_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +97,83 @@ def test_caches_are_made_for_the_encoders_that_a_search_may_use(searched: bool) 
     assert study.backbones("criteria") == (["big", "small"] if searched else ["small"])
 
 
+def augmenting(entries: dict[str, object], *stages: dict[str, object], **changes: object) -> StudyGraph:
+    """Return a study whose first stage searches ``entries``; ``stages`` follow, with the space ``later``."""
+    first = {"name": "stage1", "space": "own", "trials": 5, "epochs": 2}
+    dropout = {"low": 0, "high": 0.5}
+    spaces = {"own": {"dropout": dropout, **entries}, "later": {"simple_mask": {"low": 2, "high": 3}}}
+    used = spaces if stages else {"own": spaces["own"]}
+    return StudyGraph(configured(spaces=used, search={"stages": [first, *stages]}, **changes))
+
+
+BOTH = {"choices": ["simple", "simple_then_textattack"]}
+
+
+def test_without_augmentation_there_are_no_banks() -> None:
+    study = StudyGraph(default_configuration())
+    assert study.all_banks() == []
+    assert study.augmented_files(paths.AUGMENTED_TEXTS, "criteria") == []
+
+
+def test_banks_follow_from_policies_masks_and_strengths() -> None:
+    entries = {
+        "augmentation": BOTH,
+        "simple_mask": {"choices": [1, 4]},
+        "textattack_mask": {"choices": [2]},
+        "simple_strength": {"low": 0, "high": 1},
+    }
+    study = augmenting(entries, study={"architectures": ["evidence"]}, augmentation={"parts": 2})
+    originals = [
+        f"results/augmentation/evidence/original/{method}/level_{level}/part_{part}.parquet"
+        for method in ("aeda", "random_deletion")
+        for level in (0, 1)
+        for part in (0, 1)
+    ]
+    chained = [f"results/augmentation/evidence/simple/synonym_insertion/level_1/part_{part}.parquet" for part in (0, 1)]
+    assert study.all_banks() == [*originals, *chained]
+    assert study.original_banks("evidence", "simple") == originals
+    assert study.original_banks("evidence", "textattack") == []
+    assert study.original_banks("criteria", "simple") == [], "no architecture of the study has the task"
+    assert study.augmented_files("{backbone} {task} {source} {method} {level}", "evidence") == [
+        *(f"small evidence original {method} {level}" for method in ("aeda", "random_deletion") for level in (0, 1)),
+        "small evidence simple synonym_insertion 1",
+    ]
+
+
+def test_what_is_varied_once_more_is_made_but_not_tokenised() -> None:
+    entries = {"augmentation": {"choices": ["textattack_then_simple"]}, "simple_mask": {"choices": [4]}}
+    study = augmenting(entries, training={"parameters": {"textattack_mask": 4}})
+    assert study.original_banks("criteria", "textattack") == [
+        "results/augmentation/criteria/original/word_deletion/level_1/part_0.parquet"
+    ]
+    assert study.augmented_files("{source} {method} {level}", "criteria") == ["textattack aeda 1"]
+    assert len(study.all_banks()) == 2 * len(study.tasks("share"))
+
+
+def test_a_conditional_policy_or_mask_needs_the_fixed_one_as_well() -> None:
+    entries = {
+        "pooling": {"choices": ["cls", "mean"]},
+        "augmentation": {"choices": ["none"], "when": {"pooling": ["cls"]}},
+    }
+    fixed = {"parameters": {"augmentation": "simple", "simple_mask": 32}}
+    assert augmenting(entries, training=fixed).augmented_files("{method}", "criteria") == ["casing"]
+
+
+def test_a_stage_reads_the_banks_of_its_own_space() -> None:
+    later = {"name": "stage2", "space": "later", "trials": 5, "epochs": 2}
+    narrowed = {"name": "stage3", "trials": 5, "epochs": 2, "first_round": 5}
+    fixed = {"parameters": {"augmentation": "simple", "simple_mask": 1}}
+    study = augmenting({}, later, narrowed, training=fixed)
+    assert study.augmented_files("{method}", "criteria", "stage1") == ["random_deletion"]
+    for stage in ("stage2", "stage3", None):
+        assert study.augmented_files("{method}", "criteria", stage) == ["random_deletion", "random_swap"]
+
+
+def test_no_pattern_of_a_bank_names_a_split() -> None:
+    for pattern in (paths.AUGMENTED, paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES):
+        assert "{split}" not in pattern
+
+
 def test_a_conditional_choice_of_encoders_needs_the_fixed_one_as_well() -> None:
     hub = {"source": "hub", "model": "bert-base-uncased"}
     entry = {"choices": ["big"], "when": {"pooling": ["cls"]}}
@@ -115,46 +195,34 @@ def test_only_a_gaussian_process_is_proposed_where_torch_is() -> None:
     assert ["torch==" in text for text in pins] == [True, False]
 
 
-def test_a_shard_asks_for_the_time_of_its_trials() -> None:
-    sizes = {"trials": 400, "first_round": 100, "round_size": 300, "epochs": 8, "data_fraction": 1.0}
-    slow = {"training": {"runtime": {"device": "cpu"}}}
-    stages = default_configuration().model_dump(mode="json")["search"]["stages"]
-
-    def asked(shards: int, round_: int, attempt: int = 1) -> int:
-        changed = [{**stages[0], **sizes, "shards": shards, "pruner": {"kind": "none"}}]
-        study = StudyGraph(configured(search={"stages": changed}, **slow))
-        return study.trial_minutes("criteria", "stage1", round_, attempt)
-
-    assert asked(1, 0) > 3 * asked(4, 0) / 2, "fewer trials in a shard, less time"
-    assert asked(4, 1) > asked(4, 0), "a round of more trials, more time"
-    assert asked(4, 0, attempt=2) >= 2 * asked(4, 0) - 10
-
-
-def test_what_finished_shards_took_decides(tmp_path: Path) -> None:
-    before = StudyGraph(configured(), tmp_path / "nothing ran here")
-    path = tmp_path / "results/benchmarks/criteria/stage1/round_0/shard_0.tsv"
-    path.parent.mkdir(parents=True)
-    # Two trials of two epochs on half of the posts: 1200 s an epoch on all of them.
-    path.write_text("s\tmax_rss\n2400\t8000\n", encoding="utf-8")
-    after = StudyGraph(configured(), tmp_path)
-    assert after.trial_minutes("criteria", "stage1", 0, 1) == 130 > before.trial_minutes("criteria", "stage1", 0, 1)
-    assert after.training_memory("criteria", 1) == 12000 > before.training_memory("criteria", 1)
-    assert after.training_memory("criteria", 1, runs=3) == 36000
-    assert after.training_memory("evidence", 1) == before.training_memory("evidence", 1), "of another architecture"
+def test_a_run_outside_the_search_uses_the_fixed_values_and_its_own_section() -> None:
+    default = default_configuration()
+    study = StudyGraph(default)
+    settings = single_run_settings(default)
+    assert (settings.architecture, settings.seed, settings.epochs) == ("criteria", default.study.seed, 9)
+    assert "null_weight" not in settings.parameters, "acts on evidence alone"
+    assert study.run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS) == [
+        "results/tokens/small/criteria/train/texts.arrow",
+        "results/tokens/small/criteria/validation/texts.arrow",
+    ]
+    own = default.model_copy(update={"run": RunSettings(architecture="joint", epochs=3, seed=8)})
+    changed = single_run_settings(own)
+    assert (changed.architecture, changed.seed, changed.epochs) == ("joint", 8, 3)
+    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS)) == 4
+    searched = {"spaces.sample.learning_rate": {"low": 1e-6, "high": 1e-5}}
+    raw = {**default.model_dump(mode="json"), "overrides": searched}
+    assert single_run_settings(load_configuration(raw)) == settings, "the search is no part of it"
 
 
-def test_memory_and_time_are_for_the_largest_values_of_the_spaces() -> None:
-    space = default_configuration().model_dump(mode="json")["spaces"]["sample"]
-    plain = StudyGraph(configured(training={"runtime": {"device": "cpu"}}))
-    longer = StudyGraph(
-        configured(
-            training={"runtime": {"device": "cpu"}},
-            spaces={"sample": {**space, "max_length": {"choices": [128, 512]}}},
-            backbones={"small": {"hidden": 512, "layers": 8, "max_positions": 512}},
-        )
+def test_a_run_outside_the_search_needs_its_encoder() -> None:
+    default = default_configuration()
+    training = default.training.model_copy(
+        update={"parameters": default.training.parameters.model_copy(update={"backbone": "smal"})}
     )
-    assert longer.training_memory("criteria", 1) > plain.training_memory("criteria", 1)
-    assert longer.run_minutes("criteria", 1) > plain.run_minutes("criteria", 1)
+    with pytest.raises(
+        ConfigurationError, match=r"training\.parameters\.backbone: 'smal' is not in .* did you mean 'small'"
+    ):
+        single_run_settings(default.model_copy(update={"training": training}))
 
 
 def test_an_encoder_is_a_job_of_its_own_only_if_it_is_trained() -> None:

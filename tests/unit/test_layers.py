@@ -17,6 +17,7 @@ LAYERS = [
     {"models"},
     {"training"},
     {"search", "evaluation", "tracking"},
+    {"reports", "reproduction"},
     {"steps", "cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

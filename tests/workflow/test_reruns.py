@@ -17,8 +17,10 @@ EVALUATION = {"evaluate": 1, **REPORTS}
 FINAL = {"choose_config": 1, "analyse_search": 1, "retrain_chosen": 1, "summarize_retraining": 1, **EVALUATION}
 RETRAIN = {"select_configs": 1, "retrain_config": 2, **FINAL}
 SEARCH = {"run_trials": 2, "collect_trials": 1, "plot_search": 1, "export_study": 1, **RETRAIN}
-# The picture of the graph belongs to the whole configuration.
-PICTURE = {"draw_dag": 1}
+# Cost and overview tell of everything that ran, so they follow every change.
+LAST = {"report_cost": 1, "write_overview": 1}
+# The picture of the graph and the resolved configuration belong to the whole configuration.
+PICTURE = {"draw_dag": 1, "write_configuration": 1, **LAST}
 
 CONFIGURATION_CHANGES: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("nothing", {}, {}),
@@ -55,13 +57,14 @@ def test_configuration_change_reruns_what_depends_on_it(
 
 
 CODE_CHANGES = [
-    ("evaluation/intervals.py", {"analyse_search": 1, "plot_search": 1, **EVALUATION}),
+    ("evaluation/intervals.py", {"analyse_search": 1, "plot_search": 1, **EVALUATION, **LAST}),
     (
         "search/narrowing.py",
-        {"narrow_space": 1, "propose_trials": 2, **SEARCH},
+        {"narrow_space": 1, "propose_trials": 2, **SEARCH, **LAST},
     ),
-    ("evaluation/usage.py", {"export_model": 1}),
-    ("dag.py", PICTURE),
+    ("evaluation/usage.py", {"export_model": 1, **LAST}),
+    ("dag.py", {"draw_dag": 1, **LAST}),
+    ("reports/overview.py", {"write_overview": 1}),
 ]
 
 

@@ -11,11 +11,15 @@ import pytest
 from huggingface_hub import ModelCard
 from tests.workflow.study import TINY, Study, make_study, overlay
 
+from evidence_hpo.cli.reproduce import Mode, reproduce
+from evidence_hpo.config.loading import read_yaml
 from evidence_hpo.files import digest_file, read_json
 from evidence_hpo.schemas import read_artefact, read_artefact_lines
 
 pytestmark = pytest.mark.workflow
 
+LAST = ("report_cost", "write_overview")
+"""Steps that run after everything that is counted."""
 PUBLIC = {".json", ".jsonl", ".md", ".svg", ".log", ".tsv", ".html"}
 
 
@@ -85,8 +89,36 @@ def test_every_job_left_its_provenance(finished: Study) -> None:
     }
     assert logs == kept
     one = json.loads((results / "provenance/criteria/evaluate.json").read_text(encoding="utf-8"))
-    assert set(one) == {"step", "arguments", "code", "versions", "git", "hardware", "finished_at"}
+    keys = {"step", "arguments", "files", "code", "configuration", "versions", "git", "hardware", "job", "finished_at"}
+    assert set(one) == keys
     assert one["versions"]["torch"].startswith("2.13.0")
+    assert one["files"]["results/criteria/evaluation/evaluation.json"] == digest_file(
+        results / "criteria/evaluation/evaluation.json"
+    )
+    resolved = (results / "configuration.yaml").read_text(encoding="utf-8")
+    assert f"# Digest: {one['configuration']}\n" in resolved
+
+
+def test_the_cost_counts_every_job_and_every_run(finished: Study) -> None:
+    results = finished.folder / "results"
+    cost = read_artefact(results / "reports/cost.json", "cost")
+    counted = [path for path in (results / "provenance").rglob("*.json") if path.stem not in LAST]
+    assert cost["jobs"] == len(counted)
+    assert (cost["jobs_without_times"], cost["workers"], cost["breaks"]) == (0, 1, [])
+    parts = {(part["architecture"], part["part"]): part for part in cost["parts"]}
+    assert [name for _, name in parts] == ["data", "stage1", "stage2", "retraining", "evaluation", "reports"]
+    assert (parts["criteria", "stage1"]["runs"], parts["criteria", "retraining"]["runs"]) == (6, 3)
+    assert cost["total"]["training_seconds"] < cost["total"]["job_seconds"] <= cost["wall_seconds"] + 1.0
+
+
+def test_the_overview_gives_the_scores_and_a_configuration_that_changes_nothing(finished: Study) -> None:
+    results = finished.folder / "results"
+    report = read_artefact(results / "evaluation_report.json", "evaluation_report")
+    score = report["architectures"]["criteria"]["verdicts"][0]["score"]
+    page = (results / "reports/overview.html").read_text(encoding="utf-8")
+    assert f"interval {score['low']:.3f} to {score['high']:.3f}" in page
+    given = Study(finished.repository, finished.folder, read_yaml(results / "configuration.yaml"))
+    assert given.planned() == {}
 
 
 def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study) -> None:
@@ -103,7 +135,7 @@ def test_html_report_is_written_and_no_post_text_leaves_the_data(finished: Study
         assert not any(sentence in content for sentence in sentences), f"{path} holds text of a post"
 
 
-def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
+def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = make_study(tmp_path, overlay(TINY, {"study.architectures": ["share", "joint"], "retrain.refit_seeds": 1}))
     study.run("--cores", "2")
     summary = read_artefact(study.folder / "results/retrain_summary.json", "retrain_summary")
@@ -116,6 +148,24 @@ def test_one_model_for_both_tasks_runs_to_the_end(tmp_path: Path) -> None:
         _check_refit(study.folder, architecture, summary["architectures"][architecture], evaluation, exported)
     text = (study.folder / "results/evaluation_report.md").read_text(encoding="utf-8")
     assert "- joint, evidence, refit on training and validation posts: " in text
+    monkeypatch.chdir(study.folder)
+    for run, mode in (
+        ("share/final/seed_0", Mode.eval),
+        ("joint/refit/seed_0", Mode.eval),
+        ("share/refit/seed_0", Mode.train),
+    ):
+        reproduce(run, mode=mode)
+        _check_reproduction(run, mode)
+
+
+def _check_reproduction(run: str, mode: str) -> None:
+    """Both tasks and their mean come out again exactly; a refit has test scores only, and gives the same bits."""
+    result = read_artefact(Path(f"results/reproduce/{run}/{mode}.json"), "reproduction")
+    metrics = result["metrics"]
+    assert {"replayed_test_macro_f1", "replayed_test_char_f1", "replayed_test_mean_macro_f1_char_f1"} <= set(metrics)
+    assert ("replayed_validation_char_f1" in metrics) == ("final" in run)
+    assert {value for name, value in metrics.items() if name.startswith("delta_")} == {0.0}
+    assert (result["weights"] is not None and result["weights"]["identical"]) == (mode == "train")
 
 
 def _check_refit(

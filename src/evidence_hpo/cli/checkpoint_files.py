@@ -56,9 +56,11 @@ class CheckpointFile:
 
 def run_folders(study: Path) -> list[Path]:
     """Return the folders of the runs of a study that may hold checkpoints: retrained models, then runs under way."""
-    retrained = (path.parent for path in study.glob("results/*/retrain/**/record.json"))
+    patterns = ("results/*/retrain/**/record.json", "results/runs/*/record.json")
+    trained = (path.parent for pattern in patterns for path in study.glob(pattern))
     resumed = (path.parent for path in (study / WORK / "trials").glob("*/*/resume") if any(path.iterdir()))
-    return [*sorted(retrained), *sorted(resumed)]
+    single = (path for path in (study / WORK / "runs").glob("*") if path.is_dir())
+    return [*sorted(trained), *sorted(resumed), *sorted(single)]
 
 
 def resume_points(folder: Path) -> list[tuple[ResumePoint, Sequence[Mapping[str, Any]]]]:
@@ -82,10 +84,11 @@ def checkpoints_in(folder: Path, settings: CheckpointSettings) -> list[Checkpoin
     """Return the checkpoints of a run, by epoch: of `resume` while it is under way, of `model` once it is finished.
 
     Args:
-        folder: Folder of a run in the trial cache, or of a retrained seed.
+        folder: Folder of a run in the trial cache, of a retrained seed, or of a run outside the search.
         settings: The retention policy.
     """
-    found = [*_resumable(folder / "resume", settings), *_finished(folder, settings)]
+    # The resume points of a run outside the search lie in its folder itself, and stay when it is finished.
+    found = [*_resumable(folder / "resume", settings), *_resumable(folder, settings), *_finished(folder, settings)]
     return sorted(found, key=lambda one: (one.epoch is None, one.epoch, one.path))
 
 

@@ -119,9 +119,10 @@ def _check_checkpoints(folder: Path) -> None:
             checkpoint = seed["checkpoint"]
             weights = folder / checkpoint["path"] / WEIGHTS if checkpoint else None
             if weights is not None and (not weights.is_file() or digest_file(weights) != checkpoint["sha256"]):
+                place = checkpoint["path"]
                 raise _CheckpointError(
-                    f"{weights}: the checkpoint of {name} is missing or damaged; remove its folder and run "
-                    "`evidence-hpo run --forcerun retrain_chosen` to train it again"
+                    f"{weights}: the checkpoint of {name} is missing or damaged; remove the folder {place}, then "
+                    f"`evidence-hpo run {place}` makes it again"
                 )
 
 
@@ -133,8 +134,8 @@ def _check_test_data(folder: Path, configuration: Configuration) -> None:
                 pq.read_metadata(folder / path)
             except (OSError, pa.ArrowInvalid) as error:
                 raise _TestDataError(
-                    f"{folder / path}: the test examples cannot be read ({type(error).__name__}); remove the file, and "
-                    "`evidence-hpo run` builds it again"
+                    f"{folder / path}: the test examples cannot be read ({type(error).__name__}); remove the file, "
+                    f"then `evidence-hpo run {path}` makes it again"
                 ) from error
 
 

@@ -11,24 +11,12 @@ from evidence_hpo.cli.studies import recorded_configuration
 from evidence_hpo.cli.workflow import checked_configuration, settings_options, snakemake_command
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.errors import ConfigurationError, DataError
-from evidence_hpo.paths import CONFIGURATION
+from evidence_hpo.paths import RESOLVED_CONFIGURATION
 
 __all__ = ["make_of_finished", "settings_of"]
 
-_AFTER_THE_SEARCH = {
-    "select_configs",
-    "retrain_config",
-    "choose_config",
-    "retrain_chosen",
-    "refit_chosen",
-    "summarize_retraining",
-    "evaluate",
-    "report_evaluation",
-    "analyse_search",
-    "summarize_study",
-    "all",
-}
-"""Rules that such a target may run; any other means that the search, or what it rests on, would change."""
+_SEARCH = {"define_space", "narrow_space", "propose_trials", "run_trials", "collect_trials"}
+"""Rules that such a target never runs. What they rest on is not among them: where that changes, they would run too."""
 
 
 def settings_of(
@@ -43,7 +31,7 @@ def settings_of(
     if configfile or override:
         return checked_configuration(configfile, override, folder), settings_options(configfile, override)
     configuration = recorded_configuration(folder)
-    return configuration, settings_options([folder / CONFIGURATION], None)
+    return configuration, settings_options([folder / RESOLVED_CONFIGURATION], None)
 
 
 def make_of_finished(
@@ -65,12 +53,12 @@ def make_of_finished(
         jobs = dry_run(command)
     except ConfigurationError as error:
         raise DataError(f"{folder}: {error}") from error
-    searching = grouped(job for job in jobs if job.rule not in _AFTER_THE_SEARCH)
+    searching = grouped(job for job in jobs if job.rule in _SEARCH)
     if searching:
         rule, reasons = next(iter(searching.items()))
         raise DataError(
-            f"{folder}: the search is not finished, or not up to date: {len(searching)} rules would run, as {rule} "
-            f"({next(iter(reasons))}); see `evidence-hpo plan`, then `evidence-hpo run`"
+            f"{folder}: the search is not finished, or not up to date: {rule} would run ({next(iter(reasons))}); "
+            "see `evidence-hpo plan`, then `evidence-hpo run`"
         )
     if not jobs:
         return 0

@@ -1,4 +1,4 @@
-"""Starts Snakemake for a study: claims its folder, records its configuration, passes signals on, says how it ended."""
+"""Starts Snakemake for a study: claims its folder, passes signals on, says how it ended."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from pathlib import Path
 from types import FrameType
 
 import typer
-import yaml
 
 from evidence_hpo import errors, paths
 from evidence_hpo.cli.locks import claim_folder
 from evidence_hpo.cli.progress import ProgressView, StudyProgress
 from evidence_hpo.cli.workflow import snakemake_command, workflow_folder
 from evidence_hpo.config.configuration import Configuration
-from evidence_hpo.files import write_text
 from evidence_hpo.search.interruption import DEADLINE_VARIABLE
 from evidence_hpo.study_log import append_event, read_events
 
@@ -76,11 +74,9 @@ def launch(wanted: Launch) -> int:
     log = wanted.folder / paths.STUDY_LOG
     preview = bool({"-n", "--dry-run", "--dryrun"} & {*wanted.targets, *wanted.options})
     if not preview:
-        content = yaml.safe_dump(wanted.configuration.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-        write_text(wanted.folder / paths.CONFIGURATION, content)
         append_event(log, "run_started", study=wanted.configuration.study.name, targets=list(wanted.targets))
     offset = log.stat().st_size if log.exists() else 0
-    command = [*snakemake_command(), *wanted.targets, "--cores", wanted.cores, *wanted.options]
+    command = [*snakemake_command(), *_with_configuration(wanted.targets), "--cores", wanted.cores, *wanted.options]
     view = None
     if not preview:
         command += ["--logger", "evidence-hpo"]
@@ -93,6 +89,13 @@ def launch(wanted: Launch) -> int:
     code = exit_code_of(ended.code, read_events(log, offset)[0])
     append_event(log, "run_finished", exit_code=code, interrupted=ended.interrupted)
     return code
+
+
+def _with_configuration(targets: Sequence[str]) -> list[str]:
+    """Return the targets and the resolved configuration, which other commands read; options of Snakemake stay alone."""
+    if not targets or any(target.startswith("-") for target in targets):
+        return list(targets)
+    return [paths.RESOLVED_CONFIGURATION, *targets]
 
 
 def exit_code_of(code: int, events: Sequence[Mapping[str, object]]) -> int:

@@ -35,7 +35,9 @@ class _NoFolderError(EvidenceHpoError):
 
 Trial = Annotated[
     Path | None,
-    typer.Option(help="Folder of a run: of a retrained seed, or of a key in results/work/trials."),
+    typer.Option(
+        help="Folder of a run: a retrained seed's, one of results/runs, of results/work/runs or of results/work/trials."
+    ),
 ]
 Study = Annotated[Path | None, typer.Option(help="Folder of a study; default: the working directory.")]
 Format = Annotated[OutputFormat, typer.Option("--format", help="table, json or csv.")]
@@ -101,6 +103,6 @@ def study_of_run(folder: Path) -> Path:
 
 def checkpoint_settings(study: Path) -> CheckpointSettings:
     """Return the retention policy of a study; the default one where no configuration is recorded."""
-    if (study / paths.CONFIGURATION).is_file():
+    if (study / paths.RESOLVED_CONFIGURATION).is_file():
         return recorded_configuration(study).training.checkpoints
     return CheckpointSettings()

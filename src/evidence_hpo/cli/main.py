@@ -19,8 +19,10 @@ from evidence_hpo.cli.launch import Launch, launch
 from evidence_hpo.cli.list_checkpoints import list_checkpoints
 from evidence_hpo.cli.list_studies import list_studies
 from evidence_hpo.cli.plan import plan
+from evidence_hpo.cli.reproduce import reproduce
 from evidence_hpo.cli.show_best import show_best
 from evidence_hpo.cli.summarize_study import summarize_study
+from evidence_hpo.cli.train import train
 from evidence_hpo.cli.tune import tune
 from evidence_hpo.cli.workflow import (
     Overlays,
@@ -28,6 +30,7 @@ from evidence_hpo.cli.workflow import (
     checked_configuration,
     settings_options,
     snakemake_command,
+    workflow_folder,
 )
 from evidence_hpo.errors import EvidenceHpoError
 
@@ -46,6 +49,8 @@ app.command()(list_studies)
 app.command()(list_checkpoints)
 app.command()(cleanup)
 app.command()(doctor)
+app.command()(train)
+app.command()(reproduce)
 
 REPORT = Path("results/report.html")
 
@@ -85,16 +90,17 @@ def run(
 def report(
     configfile: Overlays = None,
     override: Overrides = None,
-    output: Annotated[Path, typer.Option(help="HTML file.")] = REPORT,
+    output: Annotated[Path, typer.Option(help="HTML file, or a .zip archive.")] = REPORT,
 ) -> None:
-    """Write the HTML report of a finished study.
+    """Write the HTML report of a finished study, as one file or, with a name that ends in .zip, as an archive.
 
     Example: evidence-hpo report --output results/report.html
     """
     checked_configuration(configfile, override)
     options = settings_options(configfile, override)
     command = [*snakemake_command(), "--report", str(output), "--quiet", "all", *options]
-    # Snakemake's renderer warns about its own link targets once for every caption; that is shown only if it failed.
+    command += ["--report-stylesheet", str(workflow_folder() / "report" / "style.css")]
+    # What Snakemake says of its progress is shown only if it failed.
     finished = subprocess.run(command, check=False, capture_output=True, text=True)
     typer.echo(f"{output}: written" if finished.returncode == 0 else finished.stderr, err=True)
     raise typer.Exit(finished.returncode)

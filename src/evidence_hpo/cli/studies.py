@@ -79,7 +79,7 @@ def find_studies(root: Path) -> list[Path]:
 
 
 def _holds_study(folder: Path) -> bool:
-    return (folder / paths.CONFIGURATION).is_file() or bool(found_stages(folder))
+    return (folder / paths.RESOLVED_CONFIGURATION).is_file() or bool(found_stages(folder))
 
 
 def _folders(folder: Path) -> Iterable[Path]:
@@ -96,9 +96,9 @@ def recorded_configuration(folder: Path) -> Configuration:
         DataError: None is recorded.
         ConfigurationError: It does not fit this version.
     """
-    path = folder / paths.CONFIGURATION
+    path = folder / paths.RESOLVED_CONFIGURATION
     if not path.is_file():
-        raise DataError(f"{path}: no such file; the study was started without evidence-hpo: name its --configfile")
+        raise DataError(f"{path}: no such file; name the study's --configfile")
     return load_configuration(read_yaml(path), folder)
 
 
@@ -150,7 +150,7 @@ def _name(folder: Path, stages: tuple[StageResults, ...]) -> str | None:
     if named:
         return str(named[0])
     try:
-        content = yaml.safe_load((folder / paths.CONFIGURATION).read_text(encoding="utf-8"))
+        content = yaml.safe_load((folder / paths.RESOLVED_CONFIGURATION).read_text(encoding="utf-8"))
         return str(content["study"]["name"])
     except (OSError, yaml.YAMLError, KeyError, TypeError):
         return None

@@ -163,7 +163,7 @@ def _folder_and_overlays(
         raise ConfigurationError("--preset, --mode and --resume-study: give one of them")
     if resume is not None:
         folder = _study_named(resume, outdir.resolve())
-        recorded = folder / paths.CONFIGURATION
+        recorded = folder / paths.RESOLVED_CONFIGURATION
         if not recorded.is_file():
             raise DataError(f"{recorded}: no such file; continue the study with the options that it was started with")
         return folder, [recorded]

@@ -7,8 +7,17 @@ from collections.abc import Iterable
 from pydantic import Field, field_validator
 
 from evidence_hpo.config.base import Section, suggestion
+from evidence_hpo.config.textattack import TEXTATTACK_METHODS
 
-__all__ = ["FAMILIES", "METHODS", "STRENGTH_LEVELS", "AugmentationSettings", "StrengthRange", "methods_of_mask"]
+__all__ = [
+    "FAMILIES",
+    "METHODS",
+    "STRENGTH_LEVELS",
+    "AugmentationSettings",
+    "BankSettings",
+    "StrengthRange",
+    "methods_of_mask",
+]
 
 FAMILIES = ("simple", "textattack")
 
@@ -22,14 +31,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "casing",
         "contraction",
     ),
-    "textattack": (
-        "wordnet",
-        "synonym_insertion",
-        "word_deletion",
-        "word_swap",
-        "char_swap",
-        "qwerty",
-    ),
+    "textattack": tuple(TEXTATTACK_METHODS),
 }
 """Methods of each family. Position ``i`` is bit ``i`` of the family's mask, so the order never changes."""
 
@@ -46,6 +48,26 @@ def methods_of_mask(family: str, mask: int) -> tuple[str, ...]:
 
 def _all_methods() -> Iterable[str]:
     return (method for methods in METHODS.values() for method in methods)
+
+
+class BankSettings(Section):
+    """What one bank depends on.
+
+    Attributes:
+        strength: Share of the words that a method changes.
+        variants: Variants of each sentence; of a chained bank, one of each variant of its sources.
+        parts: Into how many parts the bank is divided.
+        max_words: Longer sentences are not varied.
+        whole_text: Whether the whole text of an example is its evidence sentence.
+        resources: Paths of what the method needs beside its library.
+    """
+
+    strength: float = Field(gt=0, le=1)
+    variants: int = Field(ge=1, le=16)
+    parts: int = Field(ge=1)
+    max_words: int = Field(ge=1)
+    whole_text: bool
+    resources: dict[str, str] = Field({})
 
 
 class AugmentationSettings(Section):
@@ -71,6 +93,32 @@ class AugmentationSettings(Section):
         ),
     )
 
+    wordnet: str | None = Field(
+        None,
+        description=(
+            "Folder of WordNet 3.0: an nltk_data folder, or WordNet's own dict folder. Without one, nltk downloads it, "
+            "or Debian's packages wordnet-base and wordnet-sense-index are used where they are installed."
+        ),
+    )
+    masked_lm: str | None = Field(
+        None,
+        description=(
+            "Folder of a masked language model with its tokeniser (save_pretrained), for masked_lm_swap and "
+            "masked_lm_insertion."
+        ),
+    )
+    embedding: str | None = Field(
+        None,
+        description=(
+            "Text file of word vectors, a word and its numbers a line, as counter-fitted-vectors.txt; for the methods "
+            "embedding and iga."
+        ),
+    )
+    victim: str | None = Field(
+        None,
+        description="Folder of a text classifier with its tokeniser, for attacks (deepwordbug, pwws, iga).",
+    )
+
     @field_validator("strengths")
     @classmethod
     def _known_and_ordered(cls, value: dict[str, StrengthRange]) -> dict[str, StrengthRange]:
@@ -86,3 +134,20 @@ class AugmentationSettings(Section):
         """Return the strength of a method at a level from 0 to ``STRENGTH_LEVELS - 1``."""
         low, high = self.strengths.get(method, (0.05, 0.30))
         return round(low + (high - low) * level / (STRENGTH_LEVELS - 1), 6)
+
+    def bank(self, method: str, level: int, *, whole_text: bool) -> BankSettings:
+        """Return the settings of the banks of a method at a level."""
+        return BankSettings(
+            strength=self.strength(method, level),
+            variants=self.variants,
+            parts=self.parts,
+            max_words=self.max_words,
+            whole_text=whole_text,
+            resources=self.resources(method),
+        )
+
+    def resources(self, method: str) -> dict[str, str]:
+        """Return the paths of what a method needs, as far as they are configured; WordNet is prepared by a rule."""
+        wanted = TEXTATTACK_METHODS[method].needs if method in TEXTATTACK_METHODS else ()
+        given = {name: getattr(self, name) for name in wanted if name != "wordnet"}
+        return {name: path for name, path in given.items() if path is not None}

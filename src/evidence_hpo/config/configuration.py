@@ -13,6 +13,7 @@ from evidence_hpo.config.data import DataSettings
 from evidence_hpo.config.evaluation import EvaluationSettings
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.retrain import RetrainSettings
+from evidence_hpo.config.run import RunSettings
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
 from evidence_hpo.config.study import StudySettings
@@ -35,6 +36,7 @@ class Configuration(Section):
     search: SearchSettings = Field(description="The stages of the search.")
     retrain: RetrainSettings = Field(RetrainSettings(), description="The final choice under noise.")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="The one look at the test split.")
+    run: RunSettings = Field(RunSettings(), description="One run outside the search: `evidence-hpo train`.")
     overrides: dict[str, Any] = Field(
         {},
         description=(

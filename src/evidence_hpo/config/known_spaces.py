@@ -26,8 +26,9 @@ SPACE_MEANINGS = {
     "dual_agent": "five domain encoders and the weights of the two tasks (share and joint)",
     "classifier": "ten parameters of a post-criterion classifier: head, learning rate, batch, schedule",
     "multi_stage": "five parameters, for a search in a few dozen trials",
-    "two_stage": "conditional: momentum terms by optimiser, cycles by schedule, terms by loss, batching, precision",
-    "maximal": "nine encoders, four optimisers, five schedules, heads, losses, lengths",
+    "two_stage": "conditional: momentum terms by optimiser, cycles by schedule, terms by loss, batching, precision, "
+    "augmentation by the simple family",
+    "maximal": "nine encoders, four optimisers, five schedules, heads, losses, lengths, augmentation",
 }
 
 KNOWN_SPACES: dict[str, dict[str, dict[str, Any]]] = {
@@ -84,6 +85,11 @@ KNOWN_SPACES: dict[str, dict[str, dict[str, Any]]] = {
         "focal_alpha": {"low": 0.1, "high": 0.5},
         "positive_weight": {"low": 0.5, "high": 4.0, "log": True},
         "null_weight": {"low": 0.25, "high": 2.0, "log": True},
+        "augmentation": {"choices": ["none", "simple"]},
+        "simple_mask": {"choices": [7, 56, 127]},
+        "simple_strength": {"low": 0, "high": 3},
+        "augmentation_variants": {"low": 1, "high": 2},
+        "augmentation_probability": {"low": 0.1, "high": 1.0},
     },
     "maximal": {
         "backbone": {"choices": _LARGE_AND_SMALL_ENCODERS},
@@ -114,6 +120,12 @@ KNOWN_SPACES: dict[str, dict[str, dict[str, Any]]] = {
         "null_weight": {"low": 0.25, "high": 2.0, "log": True},
         "task_weight_criteria": {"low": 0.5, "high": 2.0, "log": True},
         "task_weight_evidence": {"low": 0.5, "high": 2.0, "log": True},
+        "augmentation": {"choices": ["none", "simple"]},
+        "simple_mask": {"choices": [7, 56, 127]},
+        "simple_strength": {"low": 0, "high": 3},
+        "augmentation_variants": {"low": 1, "high": 4},
+        "augmentation_probability": {"low": 0.1, "high": 1.0},
+        "augmentation_mode": {"choices": ["add", "replace"]},
     },
 }
 """Name -> parameter -> entry, as in the section `spaces` of a configuration file."""

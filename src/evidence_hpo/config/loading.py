@@ -23,6 +23,7 @@ from evidence_hpo.config.parameters import (
     parameter_names,
     resolved_accumulation,
 )
+from evidence_hpo.config.resources import augmentation_problems
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.errors import ConfigurationError
@@ -84,6 +85,7 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
         raise ConfigurationError(_report([_line(item) for item in error.errors()])) from error
     configuration = _with_known_models(configuration)
     problems = [*_cross_section_problems(configuration), *encoder_problems(configuration, root)]
+    problems += augmentation_problems(configuration, root)
     if root is not None:
         problems += _missing_files(configuration, root)
     if problems:
@@ -208,6 +210,21 @@ def _cross_section_problems(configuration: Configuration) -> Iterable[str]:
     yield from _stage_problems(configuration)
     for name, space in configuration.spaces.items():
         yield from _space_problems(configuration, name, space)
+    yield from _augmentation_problems(configuration)
+
+
+def _augmentation_problems(configuration: Configuration) -> Iterable[str]:
+    """A run can use no more variants of a sentence than the banks hold."""
+    held, parameter = configuration.augmentation.variants, "augmentation_variants"
+    wanted = {f"training.parameters.{parameter}": getattr(configuration.training.parameters, parameter)}
+    wanted |= {
+        f"spaces.{name}.{parameter}": max(_possible_values(space, parameter, held))
+        for name, space in configuration.spaces.items()
+        if parameter in space.root
+    }
+    for key, most in wanted.items():
+        if most > held:
+            yield f"{key}: {most} is more than the {held} of augmentation.variants; raise that or lower this"
 
 
 def _stage_problems(configuration: Configuration) -> Iterable[str]:

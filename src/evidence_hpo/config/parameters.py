@@ -14,7 +14,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
 from pydantic.fields import FieldInfo
 
+from evidence_hpo.config.augmentation import METHODS, STRENGTH_LEVELS
 from evidence_hpo.config.base import Identifier, Section
+from evidence_hpo.config.policies import policies_with
 
 __all__ = [
     "ARCHITECTURES",
@@ -41,6 +43,8 @@ EFFECTIVE_BATCH_SIZES = (16, 32, 64, 128)
 """Allowed values of ``batch_size * gradient_accumulation_steps`` (rule O10 of the two-stage guide)."""
 
 _ADAM = {"optimizer": ("adamw", "adamw_8bit")}
+
+_AUGMENTS = {"augmentation": policies_with()}
 
 _WIDTHS = range(8, 4097)
 
@@ -71,6 +75,30 @@ def _parameter(
         "when": {k: list(v) for k, v in (when or {}).items()},
     }
     return Field(default, description=description, json_schema_extra=extra, **constraints)
+
+
+def _mask(family: str, default: int) -> Any:
+    named = METHODS[family][: default.bit_length()]
+    bits = ", ".join(f"{1 << bit} {method}" for bit, method in enumerate(named))
+    others = "" if len(named) == len(METHODS[family]) else " The bits of the others are in docs/how-to/augment.md."
+    return _parameter(
+        default,
+        f"Methods of the family {family} that are used, as the sum of: {bits}.{others}",
+        when={"augmentation": policies_with(family)},
+        ge=1,
+        le=(1 << len(METHODS[family])) - 1,
+    )
+
+
+def _strength(family: str) -> Any:
+    return _parameter(
+        1,
+        f"How much the methods of the family {family} change: level 0 is the low end of each method's range in "
+        f"`augmentation.strengths`, level {STRENGTH_LEVELS - 1} the high end.",
+        when={"augmentation": policies_with(family)},
+        ge=0,
+        le=STRENGTH_LEVELS - 1,
+    )
 
 
 class TrialParameters(Section):
@@ -214,6 +242,44 @@ class TrialParameters(Section):
     )
     task_weight_evidence: float = _parameter(
         1.0, "Weight of the evidence loss.", architectures=BOTH_TASKS, ge=0.0, le=10.0
+    )
+
+    # --- augmentation ------------------------------------------------------------------------------------------
+    augmentation: Literal[
+        "none", "simple", "textattack", "simple_then_textattack", "textattack_then_simple", "one_of"
+    ] = _parameter(
+        "none",
+        (
+            "Variants of evidence sentences that are trained on: of one family of methods, of one applied to the "
+            "other's variants, or of either (one_of). All but none and simple need TextAttack."
+        ),
+    )
+    simple_mask: int = _mask("simple", 127)
+    textattack_mask: int = _mask("textattack", 63)
+    simple_strength: int = _strength("simple")
+    textattack_strength: int = _strength("textattack")
+    augmentation_variants: int = _parameter(
+        1,
+        "Variants of an evidence sentence that are trained on, at most as many as `augmentation.variants`; the "
+        "methods take turns.",
+        when=_AUGMENTS,
+        ge=1,
+        le=16,
+    )
+    augmentation_probability: float = _parameter(
+        1.0, "Share of the evidence sentences that are varied, drawn by the run's seed.", when=_AUGMENTS, gt=0.0, le=1.0
+    )
+    augmentation_mode: Literal["add", "replace"] = _parameter(
+        "add", "Whether variants are trained on beside the example that they vary, or in its place.", when=_AUGMENTS
+    )
+    augmentation_nulls: bool = _parameter(
+        False,
+        (
+            "Whether an altered post is also shown with criteria that it does not meet, as often as with those that it "
+            "meets, so that the alteration does not give the answer away."
+        ),
+        architectures=FINDS_SPANS,
+        when=_AUGMENTS,
     )
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from evidence_hpo.evaluation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, say, style
 
-__all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "scores_figure"]
+__all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "run_confusion_figure", "scores_figure"]
 
 _LABELS = {"criteria": ("met", "not met"), "evidence": ("a span", "no span")}
 _SHOWN = {
@@ -27,33 +27,46 @@ _FLOORS = {
 }
 _OF_FLOORS = ((GREY, "s"), (ORANGE, "D"), (GREEN, "^"))
 _FAINT = 0.3
+_ON_DARK, _ON_PALE = "#fefefe", "#111111"
+"""Ink on a field whose colour stays the same where the figure turns dark."""
 _OF_CRITERION = {"criteria": "f1", "evidence": "char_f1"}
 
 
 @style()
 def confusion_figure(evaluation: Mapping[str, Any]) -> Figure:
     """Return one confusion matrix a task: examples of the test split, mean over the seeds."""
-    tasks = evaluation["tasks"]
-    figure, panels = new_figure(1, len(tasks), width=3.6, height=3.2)
-    for axes, (name, task) in zip(panels, sorted(tasks.items()), strict=True):
-        cells = task["confusion"]["mean"]
+    titles = f"test examples, {_seeds(evaluation)}"
+    return _confusion_panels({name: task["confusion"]["mean"] for name, task in evaluation["tasks"].items()}, titles)
+
+
+@style()
+def run_confusion_figure(report: Mapping[str, Any]) -> Figure:
+    """Return one confusion matrix a task of a single run's classification report."""
+    cells = {name: task["confusion"] for name, task in report["tasks"].items()}
+    return _confusion_panels(cells, "validation examples")
+
+
+def _confusion_panels(confusions: Mapping[str, Mapping[str, float]], title: str) -> Figure:
+    figure, panels = new_figure(1, len(confusions), width=3.6, height=3.2)
+    for axes, (name, cells) in zip(panels, sorted(confusions.items()), strict=True):
         matrix = np.array(
             [
                 [cells["true_positives"], cells["false_negatives"]],
                 [cells["false_positives"], cells["true_negatives"]],
-            ]
+            ],
+            dtype=np.float64,
         )
         totals = matrix.sum(axis=1, keepdims=True)
         share = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         for row, column in np.ndindex(2, 2):
             text = f"{matrix[row, column]:.4g}\n{share[row, column]:.0%} of the row"
-            colour = "white" if share[row, column] > 0.55 else BLACK
+            colour = _ON_DARK if share[row, column] > 0.55 else _ON_PALE
             axes.text(column, row, text, ha="center", va="center", color=colour)
         axes.set_xticks([0, 1], _LABELS[name])
         axes.set_yticks([0, 1], _LABELS[name], rotation=90, va="center")
         axes.set(xlabel="Predicted", ylabel="Annotated")
-        axes.set_title(f"{name}: test examples, {_seeds(evaluation)}")
+        axes.set_title(f"{name}: {title}")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     return figure
@@ -77,7 +90,7 @@ def reliability_figure(evaluation: Mapping[str, Any]) -> Figure:
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.set(xlabel="Mean predicted probability", ylabel="Share that is really met")
     axes.set_title("criteria: reliability")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
     axes.grid()
     width = calibration["bins"][0]["high"] - calibration["bins"][0]["low"]
     left = [item["low"] for item in calibration["bins"]]

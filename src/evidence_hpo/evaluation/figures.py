@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from evidence_hpo.files import atomic_path
+from evidence_hpo.files import atomic_path, write_text
+from evidence_hpo.svg_theme import themed
 
 __all__ = [
     "BLACK",
@@ -21,19 +23,23 @@ __all__ = [
     "GREEN",
     "GREY",
     "ORANGE",
+    "PURPLE",
     "SKY",
     "VERMILLION",
+    "YELLOW",
     "log_scale",
     "new_figure",
     "say",
     "style",
     "whole_numbers",
+    "write_png",
     "write_svg",
 ]
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#E69F00", "#009E73"
 SKY, VERMILLION, PURPLE, GREY = "#56B4E9", "#D55E00", "#CC79A7", "#999999"
+YELLOW = "#F0E442"
 COLOURS = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY)
 
 _STYLE: Any = {
@@ -96,7 +102,21 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def write_svg(figure: Figure, path: Path) -> None:
-    """Write the figure as SVG without date or version, atomically."""
+def write_svg(figure: Figure, path: Path, *, dark: bool = True) -> None:
+    """Write the figure as SVG without date or version, atomically.
+
+    Args:
+        figure: What to write.
+        path: Where.
+        dark: Whether it turns dark with the reader's page; not where dark lines mean something.
+    """
+    drawn = io.StringIO()
+    with style():
+        figure.savefig(drawn, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    write_text(path, themed(drawn.getvalue()) if dark else drawn.getvalue())
+
+
+def write_png(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, atomically."""
     with style(), atomic_path(path) as temporary:
-        figure.savefig(temporary, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -12,6 +12,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from evidence_hpo.evaluation.augmentation_text import augmentation_text
 from evidence_hpo.evaluation.markdown import gap, score, table
 from evidence_hpo.evaluation.reports import FLOOR_NAMES, refit_verdicts, verdicts
 from evidence_hpo.evaluation.usage import usage
@@ -262,6 +263,7 @@ def _training(description: Mapping[str, Any], evaluation: Mapping[str, Any], sec
         *_backbone(backbone),
         f"- Configuration: trial {origin['number']} of {origin['stage']}, {length}, effective batch "
         f"{configuration['effective_batch_size']}, training seed {description['training_seed']}.",
+        *([f"- {augmented}"] if (augmented := augmentation_text(description["parameters"])) else []),
         f"- Validation `{validation['objective']}`: {scored}.",
         f"- Arithmetic {run['precision']}; weights are stored in float32. The run took {seconds:.0f} s; energy was not "
         f"measured. The study's folder names the machine in `{where}`.",

@@ -12,12 +12,12 @@ import pandas as pd
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.evaluation.intervals import rounded
-from evidence_hpo.evaluation.predictions import Predictions, answer_scores, best_spans, gold_spans
+from evidence_hpo.evaluation.predictions import Predictions
+from evidence_hpo.evaluation.run_report import scores_of
 from evidence_hpo.files import digest_file
 from evidence_hpo.logs import log_event
 from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.inference import NonFinitePredictionError
-from evidence_hpo.training.metrics import criteria_metrics, evidence_metrics
 from evidence_hpo.training.prediction import load_model, predict
 
 __all__ = [
@@ -193,15 +193,4 @@ def validation_objective(predictions: Mapping[str, Predictions], objective: str)
         predictions: Predictions of one model by task.
         objective: Name of the metric.
     """
-    metrics: dict[str, float] = {}
-    if "criteria" in predictions:
-        table = predictions["criteria"].validation
-        metrics |= criteria_metrics(table["label"].to_numpy(), table["probability"].to_numpy())
-    if "evidence" in predictions:
-        table = predictions["evidence"].validation
-        given = answer_scores(table) > 0
-        spans = [span if keep else None for span, keep in zip(best_spans(table), given, strict=True)]
-        metrics |= evidence_metrics(gold_spans(table), spans)
-    if len(predictions) == 2:
-        metrics["mean_macro_f1_char_f1"] = (metrics["macro_f1"] + metrics["char_f1"]) / 2
-    return rounded(metrics[objective])
+    return rounded(scores_of({task: one.validation for task, one in predictions.items()})[objective])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evidence_hpo.evaluation.augmentation_text import augmentation_text
 from evidence_hpo.evaluation.markdown import gap as _gap
 from evidence_hpo.evaluation.markdown import score as _score
 from evidence_hpo.evaluation.markdown import table as _table
@@ -192,9 +193,11 @@ def _configuration(report: Mapping[str, Any], evaluation: Mapping[str, Any]) -> 
         ["fresh seeds, sd", _number(validation["final_standard_deviation"])],
     ]
     rate = configuration["effective_learning_rate"]
+    augmented = augmentation_text(configuration["parameters"])
     return [
         f"Configuration: trial {origin['number']} of {origin['stage']}, effective batch "
         f"{configuration['effective_batch_size']}, effective learning rate {rate:.3g}.",
+        *([augmented] if augmented else []),
         "",
         *_table([f"validation {validation['objective']}", ""], body),
         "",

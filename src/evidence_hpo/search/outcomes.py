@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pydantic import Field
+
 from evidence_hpo.config.base import Section
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.files import digest_json
@@ -33,7 +35,7 @@ class RunRequest:
     early_stopping_patience: int
     runtime: RuntimeSettings
     digests: Mapping[str, Any]
-    """Content digests: ``train`` and ``validation`` by task, ``backbone``, ``code``."""
+    """Content digests: ``train`` and ``validation`` by task, ``backbone``, ``code``; banks under ``augmentation``."""
     versions: Mapping[str, str]
     keep_weights: bool = False
     refit_epochs: int | None = None
@@ -79,6 +81,8 @@ class RunResultLike(Protocol):
     def duration_seconds(self) -> float: ...  # noqa: D102
     @property
     def notes(self) -> Sequence[str]: ...  # noqa: D102
+    @property
+    def augmented(self) -> Mapping[str, int]: ...  # noqa: D102
 
 
 Runner = Callable[[RunRequest, Path, Path | None, Callable[[str], None]], RunResultLike]
@@ -96,6 +100,8 @@ class Outcome(Section):
     precision: str
     notes: tuple[str, ...]
     duration_seconds: float
+    augmented: dict[str, int] = Field(default_factory=dict)
+    """Variants among the training examples, by task; empty without augmentation."""
 
     @classmethod
     def of_error(cls, reason: str) -> Outcome:
@@ -130,6 +136,7 @@ def outcome_of(result: RunResultLike, objective: str, *, is_refit: bool = False)
             "precision": result.precision,
             "notes": tuple(result.notes),
             "duration_seconds": round(result.duration_seconds, 3),
+            "augmented": dict(result.augmented),
         }
     )
 

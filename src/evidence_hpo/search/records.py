@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from evidence_hpo.config.base import Section
 from evidence_hpo.config.training import RuntimeSettings
@@ -114,6 +114,8 @@ class TrialRecord(Section):
     digests: dict[str, Any]
     versions: dict[str, str]
     duration_seconds: float
+    augmented: dict[str, int] = Field(default_factory=dict)
+    """Variants among the training examples, by task; empty without augmentation."""
 
     @model_validator(mode="after")
     def _complete_has_a_value(self) -> TrialRecord:

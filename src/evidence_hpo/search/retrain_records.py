@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import Field
+
 from evidence_hpo.config.base import Section
 from evidence_hpo.search.records import Evaluation, Origin
 
-__all__ = ["Checkpoint", "RetrainRecord", "Role", "by_seed"]
+__all__ = ["Checkpoint", "RetrainRecord", "Role", "SingleRunRecord", "by_seed"]
 
-Role = Literal["retrain", "final", "refit"]
-"""retrain: chooses; final: is reported; refit: is trained on the training and validation posts together."""
+Role = Literal["retrain", "final", "refit", "single"]
+"""retrain: chooses; final: is reported; refit: is trained on the training and validation posts together.
+
+single: a run of its own, outside the search.
+"""
 
 
 class Checkpoint(Section):
@@ -56,6 +61,20 @@ class RetrainRecord(Section):
     versions: dict[str, str]
     checkpoint: Checkpoint | None
     duration_seconds: float
+    augmented: dict[str, int] = Field(default_factory=dict)
+    """Variants among the training examples, by task; empty without augmentation."""
+
+
+class SingleRunRecord(RetrainRecord):
+    """A run outside the search.
+
+    It has no origin and no search value. ``schedules`` are pairs (first epoch, epochs), as in ``training.spec``: more
+    than one where the run went on after the end of another, which ``resumed_from`` names.
+    """
+
+    name: str
+    schedules: tuple[tuple[int, int], ...]
+    resumed_from: str | None
 
 
 def by_seed(records: Sequence[RetrainRecord]) -> list[RetrainRecord]:

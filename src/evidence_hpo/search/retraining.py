@@ -17,7 +17,7 @@ from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.trial_cache import WEIGHTS, Finished, TrialCache, link_directory
 from evidence_hpo.search.trials import Digests, effective_values
 
-__all__ = ["absent_record", "retrain"]
+__all__ = ["absent_record", "relative_folder", "retrain"]
 
 _DATA_FRACTION = 1.0
 
@@ -65,7 +65,7 @@ def retrain(
         objective=plan.objective,
         early_stopping_patience=plan.early_stopping_patience if refit_epochs is None else 0,
         runtime=plan.runtime,
-        digests=digests(str(configuration.parameters["backbone"]), plan.architecture),
+        digests=digests(configuration.parameters, plan.architecture),
         versions=run_versions(machine, configuration.parameters),
         keep_weights=True,
         refit_epochs=refit_epochs,
@@ -86,7 +86,9 @@ def _record(
 ) -> RetrainRecord:
     outcome = finished.outcome
     batch, rate = effective_values(request.parameters)
-    checkpoint = Checkpoint(path=_relative(model), sha256=finished.model_sha256) if finished.model_sha256 else None
+    checkpoint = (
+        Checkpoint(path=relative_folder(model), sha256=finished.model_sha256) if finished.model_sha256 else None
+    )
     return RetrainRecord(
         study=plan.study,
         architecture=plan.architecture,
@@ -113,7 +115,8 @@ def _record(
     )
 
 
-def _relative(model: Path) -> str:
+def relative_folder(model: Path) -> str:
+    """Return the folder of a run's weights as its record names it: relative to the working directory if it is below."""
     path = model / WEIGHTS
     path = path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path
     return path.parent.as_posix()

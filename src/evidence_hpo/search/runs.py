@@ -11,13 +11,13 @@ from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.leases import take_card
 from evidence_hpo.search.interruption import current_interruption
-from evidence_hpo.search.outcomes import Machine, Runner, RunRequest, RunResultLike
+from evidence_hpo.search.outcomes import Machine, RunRequest
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.optimizers import check_optimizer
 from evidence_hpo.training.precision import choose_compute
-from evidence_hpo.training.run import Rung, RunInputs, RunSpec, run
+from evidence_hpo.training.run import Rung, RunInputs, RunResult, RunSpec, run
 
-__all__ = ["probe_machine", "training_runner"]
+__all__ = ["probe_machine", "spec_of", "training_runner"]
 
 
 def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -> Machine:
@@ -43,34 +43,54 @@ def probe_machine(runtime: RuntimeSettings, runs: Iterable[Mapping[str, Any]]) -
     return Machine(found["auto"].device.type, {wanted: compute.precision for wanted, compute in found.items()})
 
 
-def training_runner(inputs: TrainingInputs, *, alone: bool = True) -> Runner:
+def spec_of(request: RunRequest) -> RunSpec:
+    """Return what training is told to do for a request."""
+    return RunSpec(
+        architecture=request.architecture,
+        parameters=dict(request.parameters),
+        seed=request.seed,
+        epochs=request.epochs,
+        data_fraction=request.data_fraction,
+        rungs=tuple(Rung(rung.epoch, rung.threshold) for rung in request.rungs),
+        objective=request.objective,
+        early_stopping_patience=request.early_stopping_patience,
+        runtime=request.runtime,
+        refit_epochs=request.refit_epochs,
+    )
+
+
+def training_runner(
+    inputs: TrainingInputs, *, alone: bool = True, extensible: bool = False, must_resume: bool = False
+) -> Callable[[RunRequest, Path, Path | None, Callable[[str], None]], RunResult]:
     """Return the function that trains one request on the given inputs.
 
     Args:
         inputs: Encoders and token caches.
-        alone: Whether the runs have the device to themselves; see :func:`evidence_hpo.training.run.run`.
+        alone: Whether the runs have the device to themselves; see :func:`evidence_hpo.training.run.run`, as for the
+            others.
+        extensible: Whether resume points stay.
+        must_resume: Whether a resume point must be there.
 
     Raises:
         ConfigurationError: The environment's checkpoint settings are wrong.
     """
     checkpoints = CheckpointSettings.of_environment()
 
-    def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResultLike:
-        data = inputs.of_run(str(request.parameters["backbone"]), request.architecture)
-        spec = RunSpec(
-            architecture=request.architecture,
-            parameters=dict(request.parameters),
-            seed=request.seed,
-            epochs=request.epochs,
-            data_fraction=request.data_fraction,
-            rungs=tuple(Rung(rung.epoch, rung.threshold) for rung in request.rungs),
-            objective=request.objective,
-            early_stopping_patience=request.early_stopping_patience,
-            runtime=request.runtime,
-            refit_epochs=request.refit_epochs,
-        )
-        opened = RunInputs(data.backbone.directory, data.train, data.validation)
+    def train(request: RunRequest, work: Path, model: Path | None, report: Callable[[str], None]) -> RunResult:
+        data = inputs.of_run(request.parameters, request.architecture)
+        opened = RunInputs(data.backbone.directory, data.train, data.validation, data.banks)
         stop = current_interruption()
-        return run(spec, opened, work, model=model, report=report, checkpoints=checkpoints, stop=stop, alone=alone)
+        return run(
+            spec_of(request),
+            opened,
+            work,
+            model=model,
+            report=report,
+            checkpoints=checkpoints,
+            stop=stop,
+            alone=alone,
+            extensible=extensible,
+            must_resume=must_resume,
+        )
 
     return train

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -12,7 +12,7 @@ from evidence_hpo.config.search import PrunerSettings, SamplerName, SearchSettin
 from evidence_hpo.config.study import StudySettings
 from evidence_hpo.config.training import RuntimeSettings, TrainingSettings
 
-__all__ = ["ProposalSettings", "RetrainRunSettings"]
+__all__ = ["ProposalSettings", "RetrainRunSettings", "SingleRunSettings"]
 
 
 class ProposalSettings(Section):
@@ -76,3 +76,17 @@ class RetrainRunSettings(Section):
     study: str
     seed: int
     epochs: int | None = Field(None, ge=1, description="Epochs; null: as in the last stage.")
+
+
+class SingleRunSettings(Section):
+    """Settings of ``train_model``: one run outside the search."""
+
+    study: str
+    architecture: ArchitectureName
+    parameters: dict[str, Any] = Field(description="All that act in the run.")
+    seed: int
+    epochs: int = Field(ge=1)
+    objective: str
+    early_stopping_patience: int = Field(ge=0)
+    runtime: RuntimeSettings
+    resume_from: str | None = None

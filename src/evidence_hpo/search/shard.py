@@ -29,7 +29,7 @@ class Shard:
         count: Into how many shards the round is divided; changes no result.
         backbones: Encoder folders.
         manifests: Their manifests, in the same order.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         cache: Root of the trial cache.
     """

@@ -31,7 +31,17 @@ def relative_cost(
     layers, hidden = float(manifest.get("layers") or 12), float(manifest.get("hidden") or 768)
     trained = max(0.0, layers - float(parameters.get("frozen_layers", 0)))
     passes = _FORWARD * layers + _BACKWARD * trained
-    return epochs * data_fraction * float(parameters["max_length"]) * passes * hidden**2
+    shown = data_fraction * _variants(parameters)
+    return epochs * shown * float(parameters["max_length"]) * passes * hidden**2
+
+
+def _variants(parameters: Mapping[str, Any]) -> float:
+    """Return how much larger augmentation makes an epoch, as if every example held one evidence sentence."""
+    if parameters.get("augmentation", "none") == "none":
+        return 1.0
+    share = float(parameters["augmentation_probability"])
+    kept = 1.0 if parameters["augmentation_mode"] == "add" else 1.0 - share
+    return kept + share * float(parameters["augmentation_variants"])
 
 
 def assign(proposals: Proposals, backbones: Mapping[str, Mapping[str, Any]], shards: int) -> list[list[ProposedTrial]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from evidence_hpo.config.augmentation import METHODS, methods_of_mask
 from evidence_hpo.config.parameters import (
     EFFECTIVE_BATCH_SIZES,
     TrialParameters,
@@ -176,7 +177,20 @@ def _dimension(name: str, entry: Range | Choices) -> Dimension:
         kind = parameter_kind(name)
         low, high = (int(entry.low), int(entry.high)) if kind == "int" else (entry.low, entry.high)
         dimension = Dimension(name, kind, low=low, high=high, log=entry.log, when=entry.when)
-    return replace(dimension, note=f"as configured{_acts_where(dimension)}")
+    return replace(dimension, note=f"as configured{_acts_where(dimension)}{_methods(dimension)}")
+
+
+def _methods(dimension: Dimension) -> str:
+    """Name the methods that a mask stands for."""
+    family = dimension.name.removesuffix("_mask")
+    if family == dimension.name:
+        return ""
+    if dimension.kind == "int":
+        known = METHODS[family][: int(dimension.bounds[1]).bit_length()]
+        meanings = [f"{1 << bit} {method}" for bit, method in enumerate(known)]
+        return f"; its bits: {', '.join(meanings)}"
+    meanings = [f"{mask} is {', '.join(methods_of_mask(family, mask))}" for mask in dimension.choices]
+    return f"; {'; '.join(meanings)}"
 
 
 def _acts_where(dimension: Dimension) -> str:

@@ -16,8 +16,8 @@ __all__ = ["REFERENCE_BATCH", "effective_values", "run_shard", "trial_record", "
 REFERENCE_BATCH = 32
 """Batch at which the effective learning rate equals the learning rate."""
 
-Digests = Callable[[str, str], Mapping[str, Any]]
-"""``digests(backbone, architecture)``: the content digests of what such a run reads."""
+Digests = Callable[[Mapping[str, Any], str], Mapping[str, Any]]
+"""``digests(parameters, architecture)``: the content digests of what such a run reads."""
 
 
 def run_shard(
@@ -60,7 +60,7 @@ def trial_request(proposals: Proposals, trial: ProposedTrial, digests: Digests, 
         objective=proposals.objective,
         early_stopping_patience=proposals.early_stopping_patience,
         runtime=proposals.runtime,
-        digests=digests(str(trial.parameters["backbone"]), proposals.architecture),
+        digests=digests(trial.parameters, proposals.architecture),
         versions=run_versions(machine, trial.parameters),
     )
 

@@ -58,7 +58,7 @@ def plot_search(
     write_svg(importance_figure(stages), importance)
     write_svg(curves_figure(stages), curves)
     write_svg(slices_figure(stages), slices)
-    write_svg(parallel_figure(stages), parallel)
+    write_svg(parallel_figure(stages), parallel, dark=False)
     write_svg(correlation_figure(stages), correlation)
     write_svg(rounds_figure(stages), rounds)
 

@@ -31,7 +31,7 @@ def retrain_chosen(
         seed: Which seed, from 0.
         backbones: Encoder folders.
         manifests: Their manifests, in the same order.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         record: ``record.json``.
         model: Folder of the weights; empty if the run fails.

@@ -35,7 +35,7 @@ def retrain_config(
         seed: Which seed, from 0.
         backbones: Encoder folders.
         manifests: Their manifests, in the same order.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         record: ``record.json``.
         model: Folder of the weights; empty if there are none.

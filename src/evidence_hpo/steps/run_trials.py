@@ -29,7 +29,7 @@ def run_trials(
         shards: Into how many shards the round is divided; changes no result.
         backbones: Encoder folders.
         manifests: Their manifests, in the same order.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         trials_per_gpu: Trials that run at once where there is a GPU; changes no result.
         output: The shard, one trial a line.

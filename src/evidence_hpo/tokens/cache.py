@@ -17,7 +17,7 @@ from evidence_hpo.files import digest_json
 from evidence_hpo.tokens.tables import EXAMPLES_SCHEMA, TEXTS_SCHEMA, CacheMetadata, read_table
 from evidence_hpo.tokens.template import PairTemplate
 
-__all__ = ["GoldTokens", "TokenCache"]
+__all__ = ["GoldTokens", "TokenCache", "check_joinable", "check_together"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,13 +72,9 @@ class TokenCache:
         Raises:
             DataError: A file is missing or damaged, or the two were not written together.
         """
-        text_table, text_metadata = read_table(texts, TEXTS_SCHEMA)
-        example_table, example_metadata = read_table(examples, EXAMPLES_SCHEMA)
-        if text_metadata != example_metadata:
-            what = _difference(text_metadata, example_metadata)
-            raise DataError(
-                f"{texts}, {examples}: do not belong together ({what} differs); run tokenize_examples again"
-            )
+        text_table, text_metadata = read_table(texts, TEXTS_SCHEMA, CacheMetadata)
+        example_table, example_metadata = read_table(examples, EXAMPLES_SCHEMA, CacheMetadata)
+        check_together(texts, text_metadata, examples, example_metadata)
         return cls(text_table, example_table, text_metadata)
 
     def joined(self, other: TokenCache) -> TokenCache:
@@ -87,18 +83,26 @@ class TokenCache:
         Raises:
             DataError: The two are not of one task, backbone and tokeniser with the same criteria.
         """
-        for name in ("task", "backbone_digest", "tokenizer_digest", "criteria_digest"):
-            if getattr(self.metadata, name) != getattr(other.metadata, name):
-                raise DataError(f"token caches with another {name} cannot be joined; run tokenize_examples for both")
-        shift, rows = self._texts.num_rows, other._examples
+        check_joinable(self.metadata, other.metadata)
+        return self.followed_by(other._texts, other._examples, other.digest)
+
+    def followed_by(self, texts: pa.RecordBatch, examples: pa.RecordBatch, digest: str) -> TokenCache:
+        """Return a cache of this one's examples and then others; its tokens are copied into memory.
+
+        Args:
+            texts: Texts file of the others.
+            examples: Their examples file, which names rows of ``texts``.
+            digest: Of the others.
+        """
+        shift, rows = self._texts.num_rows, examples
         for name in ("text_row", "criterion_row"):
             place = EXAMPLES_SCHEMA.get_field_index(name)
             moved = pc.add(rows.column(name), pa.scalar(shift, pa.int32()))
             rows = rows.set_column(place, EXAMPLES_SCHEMA.field(name), moved)
-        texts = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._texts, other._texts)])
-        examples = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._examples, rows)])
-        digest = digest_json([self.digest, other.digest])
-        return TokenCache(texts, examples, dataclasses.replace(self.metadata, digest=digest))
+        both = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._texts, texts)])
+        joined = pa.concat_batches([part.replace_schema_metadata(None) for part in (self._examples, rows)])
+        metadata = dataclasses.replace(self.metadata, digest=digest_json([self.digest, digest]))
+        return TokenCache(both, joined, metadata)
 
     @property
     def task(self) -> str:
@@ -189,8 +193,26 @@ def _view(array: Any) -> NDArray[Any]:
     return view
 
 
-def _difference(one: CacheMetadata, other: CacheMetadata) -> str:
-    """Return the most telling name of what differs."""
+def check_together(texts: Path, one: CacheMetadata, examples: Path, other: CacheMetadata) -> None:
+    """Check that two files were written together.
+
+    Raises:
+        DataError: They were not; the line names what differs.
+    """
+    if one == other:
+        return
     left, right = one.to_dict(), other.to_dict()
     order = ("task", "backbone_digest", "tokenizer_digest", "criteria_digest", "digest")
-    return next((name for name in order if left[name] != right[name]), "template")
+    what = next((name for name in order if left[name] != right[name]), "template")
+    raise DataError(f"{texts}, {examples}: do not belong together ({what} differs); run {one.step} again")
+
+
+def check_joinable(one: CacheMetadata, other: CacheMetadata) -> None:
+    """Check that the examples of two caches can be trained on together.
+
+    Raises:
+        DataError: They are not of one task, backbone and tokeniser with the same criteria.
+    """
+    for name in ("task", "backbone_digest", "tokenizer_digest", "criteria_digest"):
+        if getattr(one, name) != getattr(other, name):
+            raise DataError(f"token caches with another {name} cannot be joined; run {other.step} for both")

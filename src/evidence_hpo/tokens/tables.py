@@ -1,4 +1,4 @@
-"""The two Arrow files of a token cache: their columns, their metadata, writing and checked reading.
+"""The two Arrow files of a token cache or a tokenised bank: their columns, their metadata, writing, checked reading.
 
 Both files are uncompressed Arrow IPC files of one record batch, so that a reader maps them into memory and views the
 flat arrays of the list columns without a copy. They hold token ids and character offsets, never the text itself.
@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,16 @@ from evidence_hpo.errors import DataError
 from evidence_hpo.files import atomic_path, canonical_json
 from evidence_hpo.tokens.template import PairTemplate
 
-__all__ = ["EXAMPLES_SCHEMA", "TEXTS_SCHEMA", "CacheMetadata", "content_digest", "read_table", "write_table"]
+__all__ = [
+    "AUGMENTED_SCHEMA",
+    "EXAMPLES_SCHEMA",
+    "TEXTS_SCHEMA",
+    "BankMetadata",
+    "CacheMetadata",
+    "content_digest",
+    "read_table",
+    "write_table",
+]
 
 FORMAT = 1
 
@@ -45,12 +54,26 @@ EXAMPLES_SCHEMA = pa.schema(
     ]
 )
 
+AUGMENTED_SCHEMA = pa.schema(
+    [
+        *EXAMPLES_SCHEMA,  # of the training example that the row varies
+        pa.field("item", pa.string(), nullable=False),  # the evidence sentence that is altered
+        pa.field("source_method", pa.string(), nullable=False),  # what varied it before; "" for nothing
+        pa.field("source_level", pa.int8(), nullable=False),  # -1 for nothing
+        pa.field("variant", pa.int8(), nullable=False),
+        # 1: the item's own example. 0: an example of the same post without evidence; such rows follow the item's own.
+        pa.field("own", pa.int8(), nullable=False),
+    ]
+)
+"""Columns of the examples file of a tokenised bank; a row per variant of an example."""
+
 
 @dataclasses.dataclass(frozen=True)
 class CacheMetadata:
     """What both files of a cache say about themselves.
 
     Attributes:
+        step: The step that writes such files.
         task: ``criteria`` or ``evidence``.
         digest: SHA-256 over the examples, the criteria's texts, the tokeniser and the backbone.
         backbone_digest: Digest of the prepared backbone's directory.
@@ -62,6 +85,8 @@ class CacheMetadata:
         token_types: Whether the model tells the two sequences apart by token types.
         template: Layout of the special tokens of an input.
     """
+
+    step: ClassVar[str] = "tokenize_examples"
 
     task: str
     digest: str
@@ -79,9 +104,32 @@ class CacheMetadata:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> CacheMetadata:
+    def from_dict(cls, value: dict[str, Any]) -> Self:
         """Return the metadata that :meth:`to_dict` described."""
         return cls(**{**value, "template": PairTemplate.from_dict(value["template"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class BankMetadata(CacheMetadata):
+    """What both files of a tokenised bank say about themselves.
+
+    Attributes:
+        source: What the method varied: ``original``, or a family.
+        method: The method.
+        level: Its level of strength.
+        contents: SHA-256 of the rows of each ``source_method/source_level``, as ``digest`` is of all rows: it does not
+            depend on the others, so a run that uses some of them does not either.
+    """
+
+    step: ClassVar[str] = "tokenize_augmented"
+
+    source: str
+    method: str
+    level: int
+    contents: dict[str, str]
+
+
+Metadata = TypeVar("Metadata", bound=CacheMetadata)
 
 
 def write_table(path: Path, batch: pa.RecordBatch, metadata: CacheMetadata) -> None:
@@ -100,13 +148,18 @@ def write_table(path: Path, batch: pa.RecordBatch, metadata: CacheMetadata) -> N
         writer.write_batch(batch)
 
 
-def read_table(path: Path, schema: pa.Schema) -> tuple[pa.RecordBatch, CacheMetadata]:
+def read_table(path: Path, schema: pa.Schema, kind: type[Metadata]) -> tuple[pa.RecordBatch, Metadata]:
     """Map a file of a token cache into memory.
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        kind: What it says about itself.
 
     Raises:
         DataError: The file is missing, is no token cache of this version, or its content is damaged.
     """
-    remedy = "delete it and run tokenize_examples again"
+    remedy = f"delete it and run {kind.step} again"
     try:
         with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
             found, batches = reader.schema, [reader.get_batch(index) for index in range(reader.num_record_batches)]
@@ -121,7 +174,10 @@ def read_table(path: Path, schema: pa.Schema) -> tuple[pa.RecordBatch, CacheMeta
         )
     if not _is_intact(batches[0], described.get("content")):
         raise DataError(f"{path}: damaged token cache (its content differs from its digest); {remedy}")
-    return batches[0], CacheMetadata.from_dict(json.loads(described["cache"]))
+    try:
+        return batches[0], kind.from_dict(json.loads(described["cache"]))
+    except TypeError as error:
+        raise DataError(f"{path}: is not what {kind.step} writes; {remedy}") from error
 
 
 def _is_intact(batch: pa.RecordBatch, digest: str | None) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from torch import Tensor
 
 from evidence_hpo.errors import DataError
 from evidence_hpo.models.architectures import EncoderInputs
+from evidence_hpo.tokens.augmenting import augmented
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.batching import data_slice, evaluation_batches, length_bucketed_batches
 from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.tokens.features import Batch, Features, assemble, build_features
@@ -43,11 +45,13 @@ class TaskData:
         cache: Where the tokens lie.
         rows: The examples used, as rows of ``cache``.
         features: One entry a window.
+        augmented: How many of the rows are variants of training examples.
     """
 
     cache: TokenCache
     rows: Rows
     features: Features
+    augmented: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,28 @@ class DeviceBatch:
     char_ends: Tensor
 
 
-def training_data(cache: TokenCache, parameters: Mapping[str, Any], fraction: float) -> TaskData:
-    """Return the windows of the share ``fraction`` of the posts of ``cache``.
+def training_data(
+    cache: TokenCache,
+    parameters: Mapping[str, Any],
+    fraction: float,
+    banks: Sequence[TokenBank] = (),
+    seed: int = 0,
+) -> TaskData:
+    """Return the windows of the share ``fraction`` of the posts of ``cache``, and of variants of these posts.
+
+    Args:
+        cache: The examples.
+        parameters: The parameters that act in the run.
+        fraction: Share of the posts, in (0, 1].
+        banks: The banks that the parameters use.
+        seed: Seed of the run, which chooses from the banks.
 
     Raises:
-        DataError: There are no examples, or `max_length` leaves no room for the text.
+        DataError: There are no examples, `max_length` leaves no room for the text, or a bank is of other examples.
     """
     rows = np.arange(len(cache)) if fraction >= 1.0 else data_slice(cache.post_ids, fraction, _SLICE_SEED)
-    return _task_data(cache, rows, parameters)
+    joined, rows = augmented(cache, rows, banks, parameters, seed) if banks else (cache, rows)
+    return replace(_task_data(joined, rows, parameters), augmented=len(joined) - len(cache))
 
 
 def evaluation_data(cache: TokenCache, parameters: Mapping[str, Any]) -> TaskData:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evidence_hpo.config.checkpoints import CheckpointSettings
-from evidence_hpo.errors import DataError
+from evidence_hpo.errors import ConfigurationError, DataError
 from evidence_hpo.files import (
     atomic_directory,
     atomic_path,
@@ -52,6 +52,7 @@ class Progress:
         notes: Fallbacks taken.
         seconds: Seconds of work until here.
         scaler: State of the fp16 loss scaler; empty without one.
+        schedules: See ``RunResult``.
     """
 
     epoch: int = 0
@@ -60,6 +61,19 @@ class Progress:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     scaler: dict[str, Any] = field(default_factory=dict)
+    schedules: list[list[int]] = field(default_factory=list)
+
+    def follow(self, epochs: int) -> None:
+        """Note that the learning rate follows the schedule of ``epochs`` epochs from here on.
+
+        Raises:
+            ConfigurationError: More epochs than these are finished.
+        """
+        if epochs < self.epoch:
+            raise ConfigurationError(f"epochs: {epochs} is less than the {self.epoch} epochs that are finished")
+        if epochs > self.epoch and (not self.schedules or self.schedules[-1][1] != epochs):
+            earlier = [entry for entry in self.schedules if entry[0] < self.epoch]
+            self.schedules = [*earlier, [self.epoch, epochs]]
 
 
 class Checkpoints:

@@ -71,6 +71,7 @@ class Training:
         report: Receives one line at each evaluation and finished epoch.
         stop: Whether to end after an epoch.
         keep_best: Keep the best weights.
+        keep_last: Write a resume point after the last epoch too, so that the run can go on later.
         progress: What is done so far.
     """
 
@@ -83,6 +84,7 @@ class Training:
     report: Callable[[str], None]
     stop: Stop
     keep_best: bool
+    keep_last: bool = False
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
@@ -99,6 +101,8 @@ class Training:
     def train(self) -> Ending:
         """Train to the end, from ``progress`` on."""
         due = self.spec.evaluation_points(self.steps_per_epoch)
+        if self.progress.epoch and (ending := self.finished()):
+            return ending
         for epoch in range(self.progress.epoch, self.spec.last_epoch):
             seed_generators(self.spec.seed, "epoch", epoch)
             losses = torch.zeros(self.steps_per_epoch, device=self.compute.device)
@@ -113,6 +117,8 @@ class Training:
             self.progress.epoch = epoch + 1
             release_memory()
             if ending := self.finished():
+                if self.keep_last:
+                    self.save(always=True)
                 return ending
             asked = self.stop.requested
             saved = self.save(always=asked)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.config.training import RuntimeSettings
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
-__all__ = ["EvaluationPoint", "RunInputs", "RunResult", "RunSpec", "Rung"]
+__all__ = ["ENDS", "EvaluationPoint", "RunInputs", "RunResult", "RunSpec", "Rung"]
+
+ENDS = ("epochs", "early_stopping_patience")
+"""The parts of a specification that a run may change to go on after its end."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class RunSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the specification as JSON values; :meth:`from_json` reverses it."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        values = {entry.name: getattr(self, entry.name) for entry in dataclasses.fields(self)}
         values["rungs"] = [dataclasses.asdict(rung) for rung in self.rungs]
         values["runtime"] = self.runtime.model_dump(mode="json")
         return values
@@ -124,11 +128,13 @@ class RunInputs:
         backbone: Directory of the encoder and its tokeniser in Hugging Face layout.
         train: Training examples by task: the tasks of the architecture.
         validation: Validation examples by task.
+        banks: Varied training examples by task: the banks that the run's parameters use.
     """
 
     backbone: Path
     train: dict[str, TokenCache]
     validation: dict[str, TokenCache]
+    banks: dict[str, tuple[TokenBank, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,6 +152,9 @@ class RunResult:
         precision: The arithmetic used: fp32, bf16 or fp16.
         duration_seconds: Seconds of work, interrupted attempts' finished epochs included.
         notes: Fallbacks taken.
+        augmented: Variants among the training examples, by task; empty without augmentation.
+        schedules: Pairs (first epoch, epochs): from the first epoch on, counted from 0, the learning rate followed the
+            schedule of a run of so many epochs. One pair, unless the run goes on after the end of another.
     """
 
     state: str
@@ -156,3 +165,5 @@ class RunResult:
     precision: str
     duration_seconds: float
     notes: list[str]
+    augmented: dict[str, int]
+    schedules: list[tuple[int, int]] = field(default_factory=list)

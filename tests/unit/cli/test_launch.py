@@ -88,12 +88,13 @@ def test_the_gravest_error_of_a_failed_job_decides(code: int, errors: list[str |
 
 @pytest.fixture
 def snakemake(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Let a script take Snakemake's place: it fails a job for want of room, as the plugin would log it."""
+    """Let a script take Snakemake's place: it fails a job, as the plugin would log it, and writes its arguments."""
     started: list[list[str]] = []
     script = (
         "import pathlib, sys; from evidence_hpo.study_log import append_event;"
         "append_event(pathlib.Path('results/logs/study.jsonl'), 'job_failed', job=1, rule='run_trials',"
-        "error='StorageError', log='x'); print('warning: nearly full'); print('other'); sys.exit(1)"
+        "error='StorageError', log='x'); print('warning: nearly full'); print('other');"
+        "pathlib.Path('arguments').write_text(' '.join(sys.argv[1:])); sys.exit(1)"
     )
 
     def replaced() -> list[str]:
@@ -105,9 +106,8 @@ def snakemake(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_a_launch_records_what_it_runs_and_how_it_ended(tmp_path: Path, snakemake: list[list[str]]) -> None:
-    configuration = default_configuration()
-    assert launch(Launch(tmp_path, configuration, ["x"], [])) == StorageError.exit_code
-    assert recorded_configuration(tmp_path) == configuration
+    assert launch(Launch(tmp_path, default_configuration(), ["x"], [])) == StorageError.exit_code
+    assert (tmp_path / "arguments").read_text().split()[:2] == ["results/configuration.yaml", "x"]
     first, failed, last = read_events(tmp_path / "results/logs/study.jsonl")[0]
     assert (first["event"], first["study"], first["targets"]) == ("run_started", "sample", ["x"])
     assert failed["event"] == "job_failed"
@@ -118,7 +118,7 @@ def test_a_launch_records_what_it_runs_and_how_it_ended(tmp_path: Path, snakemak
 def test_a_dry_run_records_nothing(tmp_path: Path, snakemake: list[list[str]]) -> None:
     assert launch(Launch(tmp_path, default_configuration(), ["--dry-run"], [])) == 1
     assert [event["event"] for event in read_events(tmp_path / "results/logs/study.jsonl")[0]] == ["job_failed"]
-    assert not (tmp_path / "results/configuration.yaml").exists()
+    assert "results/configuration.yaml" not in (tmp_path / "arguments").read_text()
     assert snakemake
 
 
@@ -135,7 +135,7 @@ def test_a_recorded_configuration_gives_the_same_settings_however_overlays_were_
 
 
 def test_without_a_recorded_configuration_the_line_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="name its --configfile"):
+    with pytest.raises(DataError, match="name the study's --configfile"):
         recorded_configuration(tmp_path)
 
 

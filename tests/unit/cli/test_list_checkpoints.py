@@ -69,6 +69,17 @@ def test_all_runs_of_a_study_are_listed_by_their_paths(study: Path) -> None:
     assert rows_of(study) == rows, "the working directory is the default"
 
 
+def test_resume_points_of_a_run_outside_the_search_are_listed_and_no_cleanup_takes_them(study: Path) -> None:
+    (study / f"results/work/trials/00/{key_of(2)}/resume").rename(study / "results/work/single")
+    (study / "results/work/runs").mkdir()
+    run = (study / "results/work/single").rename(study / "results/work/runs/single")
+    before = sorted(path.name for path in run.iterdir())
+    assert [row["epoch"] for row in rows_of(study, "--trial-dir", "results/work/runs/single")] == [1, 2, 3]
+    assert len(rows_of(study)) == 7
+    assert command("cleanup", "--aggressive", folder=study).returncode == 0
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
 def test_metrics_are_columns_on_demand(study: Path) -> None:
     plain = command("list-checkpoints", "--format", "csv", folder=study).stdout
     assert next(csv.reader(io.StringIO(plain))) == COLUMNS

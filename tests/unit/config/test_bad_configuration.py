@@ -151,7 +151,7 @@ BAD: list[tuple[tuple[Any, ...], Any, list[str]]] = [
             "schedule": {"choices": ["linear", "cosine"], "when": {"pooling": ["cls"]}},
             "pooling": {"choices": ["cls", "mean"], "when": {"schedule": ["linear"]}},
         },
-        ["schedule depends on pooling depends on schedule", "remove a condition"],
+        ["pooling depends on schedule depends on pooling", "remove a condition"],
     ),
     (
         ("spaces", "sample"),

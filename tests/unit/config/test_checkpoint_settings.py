@@ -8,17 +8,23 @@ import pytest
 
 from evidence_hpo.config.checkpoints import CHECKPOINTS_VARIABLE, CheckpointSettings
 from evidence_hpo.config.configuration import default_configuration
+from evidence_hpo.config.resolved import configuration_digest
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.graph import StudyGraph
 from evidence_hpo.jobs import set_job_environment
+from evidence_hpo.provenance import CONFIGURATION_VARIABLE, origin_here
 
 
 def test_a_job_gets_the_settings_of_the_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PATH", "PYTHONPATH", "OMP_NUM_THREADS", CHECKPOINTS_VARIABLE):
+    for name in ("PATH", "PYTHONPATH", "OMP_NUM_THREADS", CHECKPOINTS_VARIABLE, CONFIGURATION_VARIABLE):
         monkeypatch.setenv(name, "")
     settings = CheckpointSettings(keep_last_n=5, max_total_size_gb=0.5)
-    set_job_environment(Path("/workflow"), settings)
+    default = default_configuration()
+    training = default.training.model_copy(update={"checkpoints": settings})
+    changed = default.model_copy(update={"training": training})
+    set_job_environment(Path("/workflow"), changed)
     assert CheckpointSettings.of_environment() == settings
+    assert origin_here()["configuration"] == configuration_digest(changed) != configuration_digest(default)
 
 
 def test_a_step_started_by_hand_has_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,8 @@ def test_conda_environments_have_the_pins_of_the_lock_file() -> None:
             name, version = line.split("==")
             lock[name.lower()] = version
     checked = 0
-    for path in sorted((ROOT / "envs").glob("*.yaml")):
+    others = set((ROOT / "envs").glob("*.yaml")) - {ROOT / "envs" / "textattack.yaml"}  # it has a lock file of its own
+    for path in sorted(others):
         packages = yaml.safe_load(path.read_text(encoding="utf-8"))["dependencies"]
         pins = next(item["pip"] for item in packages if isinstance(item, dict))
         for pin in pins:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -75,7 +75,7 @@ DIGESTS = {
 }
 
 
-def digests(_backbone: str, _architecture: str) -> dict[str, Any]:
+def digests(_parameters: Mapping[str, Any], _architecture: str) -> dict[str, Any]:
     return DIGESTS
 
 
@@ -93,6 +93,7 @@ class FakeResult:
     precision: str = "fp32"
     duration_seconds: float = 1.0
     notes: list[str] = field(default_factory=list)
+    augmented: dict[str, int] = field(default_factory=dict)
 
 
 def uniform(*parts: object) -> float:

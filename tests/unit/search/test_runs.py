@@ -20,8 +20,8 @@ from evidence_hpo.search.outcomes import RunRequest
 class Inputs:
     """Inputs that hold nothing."""
 
-    def of_run(self, _backbone: str, _architecture: str) -> Any:
-        return SimpleNamespace(backbone=SimpleNamespace(directory=Path("encoder")), train={}, validation={})
+    def of_run(self, _parameters: Any, _architecture: str) -> Any:
+        return SimpleNamespace(backbone=SimpleNamespace(directory=Path("encoder")), train={}, validation={}, banks={})
 
 
 @pytest.fixture

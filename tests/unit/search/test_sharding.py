@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from search_support import FIXED, round_settings, space_of, stage
@@ -57,3 +58,15 @@ def test_cost_grows_with_size_length_and_trained_layers() -> None:
     assert costs == sorted(costs)
     assert len(set(costs)) == 4
     assert relative_cost(small, 8, 0.5, MANIFESTS) == costs[1]
+
+
+def test_a_larger_epoch_costs_more() -> None:
+    def cost(**values: object) -> float:
+        parameters = {"backbone": "small", "max_length": 64, **values}
+        trial = ProposedTrial(number=0, seed=0, sampled={}, parameters=parameters, rungs=())
+        return relative_cost(trial, 2, 0.5, {"small": {"layers": 2, "hidden": 128}})
+
+    augmented = {"augmentation": "simple", "augmentation_probability": 0.5, "augmentation_variants": 4}
+    plain = cost(augmentation="none")
+    assert cost(**augmented, augmentation_mode="add") == pytest.approx(3.0 * plain)
+    assert cost(**augmented, augmentation_mode="replace") == pytest.approx(2.5 * plain)

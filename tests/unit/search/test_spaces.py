@@ -214,3 +214,16 @@ def test_space_survives_its_file(architecture: str, configured: Space) -> None:
     space = space_of(architecture, space=configured)
     check_artefact("space", space.to_json(), "space.json")
     assert SearchSpace.from_json(space.to_json()) == space
+
+
+def test_the_methods_of_a_mask_are_named() -> None:
+    entries = {
+        "augmentation": {"choices": ["none", "one_of"]},
+        "simple_mask": {"choices": [1, 6]},
+        "textattack_mask": {"low": 1, "high": 5},
+    }
+    notes = {dimension.name: dimension.note for dimension in one_space(entries).dimensions}
+    assert notes["simple_mask"].endswith("; 1 is random_deletion; 6 is random_swap, aeda")
+    assert notes["textattack_mask"].endswith("; its bits: 1 wordnet, 2 synonym_insertion, 4 word_deletion")
+    assert "acts where augmentation is simple or" in notes["simple_mask"]
+    assert notes["augmentation"] == "as configured"

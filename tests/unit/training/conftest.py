@@ -1,4 +1,4 @@
-"""A tiny corpus, two tiny backbones and their token caches, made once for all tests of training."""
+"""A tiny corpus, two tiny backbones, their token caches and banks, made once for all tests of training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from training_toys import FILLER, Banks
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from evidence_hpo.config.parameters import TrialParameters, active_parameters
@@ -25,7 +26,6 @@ from evidence_hpo.training.spec import RunInputs, RunSpec
 
 CRITERIA = [{"id": "SLEEP", "text": "trouble with sleep"}, {"id": "MOOD", "text": "a sad mood"}]
 CUES = {"SLEEP": "awake all night", "MOOD": "so very sad"}
-FILLER = ["we", "went", "home", "and", "the", "dog", "ran", "over", "a", "green", "hill", "while", "it", "rained"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 SPAN = pa.list_(pa.struct([("start", pa.int32()), ("end", pa.int32())]))
 
@@ -79,11 +79,15 @@ def make_backbone(directory: Path, *, layers: int, seed: int) -> Path:
     return directory
 
 
-def make_cache(folder: Path, backbone: Path, task: str, rows: list[dict[str, Any]]) -> TokenCache:
+def example_table(rows: list[dict[str, Any]]) -> pa.Table:
     columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = pa.table(
+    return pa.table(
         {**columns, "label": pa.array(columns["label"], pa.int8()), "spans": pa.array(columns["spans"], SPAN)}
     )
+
+
+def make_cache(folder: Path, backbone: Path, task: str, rows: list[dict[str, Any]]) -> TokenCache:
+    table = example_table(rows)
     tokenizer = PreparedTokenizer(backbone)
     digest = digest_directory(backbone)
     texts, examples, metadata = tokenize_table(
@@ -132,6 +136,12 @@ def small_spec(architecture: str, values: Mapping[str, Any] | None = None, **fie
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunInputs]:
     """Inputs of both tasks for two backbones, "tiny" and "other"."""
     return make_inputs(tmp_path_factory.mktemp("training"))
+
+
+@pytest.fixture(scope="session")
+def banks(inputs: dict[str, RunInputs]) -> Banks:
+    """Banks of both tasks for both backbones."""
+    return Banks(inputs, example_table(make_examples(24, seed=0)), CRITERIA)
 
 
 @pytest.fixture(scope="session")

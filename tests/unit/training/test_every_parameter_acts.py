@@ -8,8 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from training_toys import Banks
 
 from evidence_hpo.config.parameters import ARCHITECTURES, TrialParameters, parameter_conditions, parameter_names
+from evidence_hpo.config.policies import POLICIES
 from evidence_hpo.files import canonical_json
 from evidence_hpo.training.run import RunInputs, RunSpec, run
 
@@ -56,6 +58,15 @@ CHANGES: dict[str, tuple[Any, Any]] = {
     "null_window_share": (1.0, 0.6),
     "task_weight_criteria": (1.0, 0.5),
     "task_weight_evidence": (1.0, 0.5),
+    "augmentation": ("none", "simple"),
+    "simple_mask": (3, 4),
+    "textattack_mask": (1, 6),
+    "simple_strength": (1, 2),
+    "textattack_strength": (1, 0),
+    "augmentation_variants": (1, 2),
+    "augmentation_probability": (1.0, 0.5),
+    "augmentation_mode": ("add", "replace"),
+    "augmentation_nulls": (False, True),
 }
 """A base value, in which all other parameters stay, and another one."""
 
@@ -65,13 +76,12 @@ CHOICES = {
     "optimizer": ("adamw", "adafactor", "lion"),
     "schedule": ("linear", "cosine", "cosine_with_restarts", "polynomial", "one_cycle", "constant"),
     "loss": ("cross_entropy", "label_smoothing", "focal", "bce"),
+    "augmentation": tuple(POLICIES),
 }
 
 
 @pytest.fixture(scope="module")
-def trained(
-    tmp_path_factory: pytest.TempPathFactory, inputs: dict[str, RunInputs], make_spec: Callable[..., RunSpec]
-) -> Trained:
+def trained(tmp_path_factory: pytest.TempPathFactory, banks: Banks, make_spec: Callable[..., RunSpec]) -> Trained:
     """Return a function that gives the weights after one short epoch; equal runs are trained once."""
     root: Path = tmp_path_factory.mktemp("parameters")
     known: dict[str, Weights] = {}
@@ -81,7 +91,7 @@ def trained(
         spec = make_spec(architecture, {**base, **values}, epochs=1, data_fraction=0.7)
         key = canonical_json(spec.to_json())
         if key not in known:
-            data = inputs[{**base, **values}["backbone"]]
+            data = banks.given({**base, **values}["backbone"], spec.parameters)
             run(spec, data, root / "work", model=root / "model", report=lambda _: None)
             loaded = load_file(root / "model" / "model.safetensors")
             known[key] = {name: tensor.clone() for name, tensor in loaded.items()}

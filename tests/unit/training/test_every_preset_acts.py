@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from training_toys import Banks
 
 from evidence_hpo.config.configuration import default_configuration
 from evidence_hpo.config.known_spaces import KNOWN_SPACES
@@ -25,7 +26,7 @@ from evidence_hpo.search.spaces import (
     parameters_of,
     resolve,
 )
-from evidence_hpo.training.run import RunInputs, RunSpec, run
+from evidence_hpo.training.run import RunSpec, run
 
 ROOT = Path(__file__).parents[3]
 NEEDS_A_GPU = ["adamw_8bit", "fp16"]
@@ -96,7 +97,7 @@ def _scaled(parameters: dict[str, Any], names: list[str], lengths: list[int]) ->
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_every_dimension_changes_the_weights(
-    tmp_path: Path, inputs: dict[str, RunInputs], make_spec: Callable[..., RunSpec], case: Case
+    tmp_path: Path, banks: Banks, make_spec: Callable[..., RunSpec], case: Case
 ) -> None:
     choices = {dimension.name: list(dimension.choices) for dimension in case.space.dimensions}
     names = choices.get("backbone", [case.fixed.backbone])
@@ -108,7 +109,8 @@ def test_every_dimension_changes_the_weights(
         key = canonical_json(parameters)
         if key not in known:
             spec = make_spec(case.space.architecture, parameters, epochs=2)
-            run(spec, inputs[parameters["backbone"]], tmp_path / "w", model=tmp_path / "m", report=lambda _: None)
+            given = banks.given(parameters["backbone"], parameters)
+            run(spec, given, tmp_path / "w", model=tmp_path / "m", report=lambda _: None)
             known[key] = {name: one.clone() for name, one in load_file(tmp_path / "m" / "model.safetensors").items()}
         return known[key]
 

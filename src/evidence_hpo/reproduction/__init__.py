@@ -1,0 +1,1 @@
+"""Reproduction of a recorded run: its evaluation replayed, or its training repeated, and the numbers compared."""
