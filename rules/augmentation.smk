@@ -35,8 +35,8 @@ rule augment_examples:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(30),
     params:
         settings=lambda wildcards: study.bank_settings(
             wildcards.task, wildcards.method, wildcards.level
@@ -59,12 +59,13 @@ rule build_textattack:
         ready=TEXTATTACK_READY,
     log:
         "results/logs/build_textattack.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(60),
     params:
         folder=TEXTATTACK_FOLDER,
         code=code_of("build_textattack"),
@@ -82,12 +83,13 @@ rule prepare_wordnet:
         directory(paths.NLTK_DATA),
     log:
         "results/logs/prepare_wordnet.log",
+    localrule: True
     conda:
         "../envs/textattack.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(10),
     params:
         python=textattack_python,
         wordnet=study.configuration.augmentation.wordnet or "",
@@ -120,8 +122,8 @@ rule augment_with_textattack:
         "../envs/textattack.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=600,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(600),
     params:
         python=textattack_python,
         settings=lambda wildcards: study.bank_settings(
@@ -150,12 +152,13 @@ rule summarize_augmentation:
         ),
     log:
         "results/logs/summarize_augmentation.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("summarize_augmentation"),
     message:

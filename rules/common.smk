@@ -4,17 +4,20 @@ from pathlib import Path
 from evidence_hpo import paths
 from evidence_hpo.code_digest import code_digest
 from evidence_hpo.config.loading import load_configuration
+from evidence_hpo.demands import Demands
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.graph import StudyGraph
 from evidence_hpo.jobs import set_job_environment
 
 try:
-    study = StudyGraph(load_configuration(config, Path.cwd()), Path.cwd())
+    study = StudyGraph(load_configuration(config, Path.cwd()))
 except ConfigurationError as error:
     print(error, file=sys.stderr)
     sys.exit(error.exit_code)
 
 set_job_environment(Path(workflow.basedir), study.configuration)
+
+demands = Demands(study, Path.cwd())
 
 
 wildcard_constraints:

@@ -52,7 +52,7 @@ rule evaluate:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
         runtime=by_attempt(60),

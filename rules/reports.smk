@@ -198,11 +198,12 @@ rule plot_augmentation:
         ),
     log:
         "results/logs/plot_augmentation.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         code=code_of("plot_augmentation"),
     message:
@@ -255,11 +256,12 @@ rule write_configuration:
         ),
     log:
         "results/logs/write_configuration.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=500,
-        runtime=5,
+        mem_mb=by_attempt(500),
+        runtime=by_attempt(5),
     params:
         settings=study.configuration.model_dump_json(),
         code=code_of("write_configuration"),
@@ -305,11 +307,12 @@ rule report_cost:
         ),
     log:
         "results/logs/report_cost.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(20),
     params:
         provenance=paths.PROVENANCE,
         code=code_of("report_cost"),
@@ -342,11 +345,12 @@ rule write_overview:
         ),
     log:
         "results/logs/write_overview.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=by_attempt(1000),
+        runtime=by_attempt(10),
     params:
         provenance=paths.PROVENANCE,
         code=code_of("write_overview"),

@@ -52,10 +52,10 @@ rule retrain_config:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:
@@ -121,10 +121,10 @@ rule retrain_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:
@@ -167,10 +167,10 @@ rule refit_chosen:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt
         ),
-        runtime=lambda wildcards, attempt: study.run_minutes(
+        runtime=lambda wildcards, attempt: demands.run_minutes(
             wildcards.architecture, attempt
         ),
     params:

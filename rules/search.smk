@@ -132,10 +132,10 @@ rule run_trials:
         "../envs/training.yaml"
     threads: study.threads * study.trials_per_gpu
     resources:
-        mem_mb=lambda wildcards, attempt: study.training_memory(
+        mem_mb=lambda wildcards, attempt: demands.training_memory(
             wildcards.architecture, attempt, study.trials_per_gpu
         ),
-        runtime=lambda wildcards, attempt: study.trial_minutes(
+        runtime=lambda wildcards, attempt: demands.trial_minutes(
             wildcards.architecture, wildcards.stage, int(wildcards.round), attempt
         ),
     params:

@@ -74,12 +74,13 @@ rule tokenize_augmented:
     wildcard_constraints:
         source="original|simple|textattack",
         method="[a-z_]+",
+    localrule: True
     conda:
         "../envs/training.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=by_attempt(4000),
+        runtime=by_attempt(60),
     params:
         whole_text=lambda wildcards: study.whole_text(wildcards.task),
         code=code_of("tokenize_augmented"),

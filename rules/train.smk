@@ -24,8 +24,8 @@ rule train_model:
         "../envs/training.yaml"
     threads: study.threads
     resources:
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=by_attempt(6000),
+        runtime=by_attempt(240),
     params:
         settings=lambda wildcards: study.run_settings(),
         code=code_of("train_model"),

@@ -6,10 +6,8 @@ nothing else.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
 
 from evidence_hpo import paths
 from evidence_hpo.config.augmentation import FAMILIES
@@ -21,21 +19,10 @@ from evidence_hpo.config.loading import resolved_parameters
 from evidence_hpo.config.parameters import TrialParameters
 from evidence_hpo.config.policies import ORIGINAL
 from evidence_hpo.config.search import StageSettings
-from evidence_hpo.config.spaces import Choices, Range, Space
+from evidence_hpo.config.spaces import Choices, Space
 from evidence_hpo.errors import ConfigurationError
 from evidence_hpo.paths import TASKS
 from evidence_hpo.search.settings import ProposalSettings, RetrainRunSettings, SingleRunSettings
-from evidence_hpo.workload import (
-    ASSUMED_POSTS,
-    EXAMPLES_PER_POST,
-    Measured,
-    Workload,
-    encoder_size,
-    manifests,
-    measured,
-    memory_mb,
-    minutes,
-)
 
 __all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 
@@ -50,10 +37,8 @@ _NOTHING = Space({})
 class StudyGraph:
     """Files and settings of all jobs of one configuration."""
 
-    def __init__(self, configuration: Configuration, root: Path = Path()) -> None:
-        """Take the configuration, and the folder of the study, whose finished jobs say what further ones need."""
+    def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
-        self.root = root
 
     # --- names -------------------------------------------------------------------------------------------------
 
@@ -450,6 +435,14 @@ class StudyGraph:
         return [paths.TRACKING_STATE] if self.configuration.tracking.enabled else []
 
     @property
+    def pretrains_backbones(self) -> bool:
+        """Whether preparing an encoder is more than fetching or making one."""
+        return any(
+            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
+            for backbone in self.configuration.backbones.values()
+        )
+
+    @property
     def threads(self) -> int:
         """CPU threads of a job that trains."""
         return self.configuration.training.runtime.threads
@@ -458,84 +451,6 @@ class StudyGraph:
     def trials_per_gpu(self) -> int:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
-
-    # --- what jobs ask a scheduler for --------------------------------------------------------------------------
-
-    @property
-    def pretrains_backbones(self) -> bool:
-        """Whether preparing an encoder is more than fetching or making one."""
-        return any(
-            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
-            for backbone in self.configuration.backbones.values()
-        )
-
-    def trial_minutes(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
-        """Return the minutes of a shard: of its trials, one after the other, each to its last epoch."""
-        settings = self.stages_of(architecture)[stage]
-        work = self._workload(architecture, self._shard_runs(architecture, stage, round_), settings)
-        return minutes(work, self._measured[architecture], attempt)
-
-    def run_minutes(self, architecture: str, attempt: int) -> int:
-        """Return the minutes of one retrained model."""
-        last = self.stages_of(architecture)[self.last_stage(architecture)]
-        epochs = self.configuration.retrain.epochs or last.epochs
-        settings = last.model_copy(update={"epochs": epochs, "data_fraction": 1.0})
-        return minutes(self._workload(architecture, 1, settings), self._measured[architecture], attempt)
-
-    def training_memory(self, architecture: str, attempt: int, runs: int = 1) -> int:
-        """Return the main memory in MB of a job that trains so many runs at once, or predicts with their models."""
-        first = next(iter(self.stages_of(architecture).values()))
-        return memory_mb(self._workload(architecture, 1, first), self._measured[architecture], attempt) * runs
-
-    def _workload(self, architecture: str, runs: int, stage: StageSettings) -> Workload:
-        configuration, data = self.configuration, self.configuration.data
-        known = manifests(configuration, self.root)
-        posts = data.corpus.sample.posts if data.corpus.source == "sample" else ASSUMED_POSTS
-        runtime = configuration.training.runtime
-        return Workload(
-            runs=runs,
-            epochs=stage.epochs,
-            data_fraction=stage.data_fraction,
-            examples=EXAMPLES_PER_POST * posts * data.split.train * len(self.tasks(architecture)),
-            length=self._largest(architecture, "max_length"),
-            batch=self._largest(architecture, "batch_size"),
-            encoders=[
-                encoder_size(configuration.backbones[name], known.get(name, {}))
-                for name in self.backbones(architecture)
-            ],
-            encoders_at_once=2 if architecture == "joint" else 1,
-            device=runtime.device,
-            threads=runtime.threads,
-        )
-
-    def _shard_runs(self, architecture: str, stage: str, round_: int) -> int:
-        size = self.stages_of(architecture)[stage].round_sizes[round_]
-        return math.ceil(size / self.shards(architecture, stage, round_))
-
-    def _largest(self, architecture: str, name: str) -> int:
-        """Return the largest value that a parameter may have in any stage."""
-        values = [float(getattr(self.configuration.training.parameters, name))]
-        for stage in self.stages_of(architecture):
-            entry = self.searched_space(architecture, stage).root.get(name)
-            if isinstance(entry, Range):
-                values.append(entry.high)
-            elif isinstance(entry, Choices):
-                values += [float(choice) for choice in entry.choices]
-        return math.ceil(max(values))
-
-    @cached_property
-    def _measured(self) -> dict[str, Measured | None]:
-        """What finished shards took, by architecture, as known when the workflow was read."""
-        return {name: measured(self.root, self._shard_benchmarks(name)) for name in self.architectures}
-
-    def _shard_benchmarks(self, architecture: str) -> Iterable[tuple[str, float]]:
-        """Return the benchmark of each shard of an architecture with its full epochs."""
-        for stage, settings in self.stages_of(architecture).items():
-            for round_ in self.rounds(architecture, stage):
-                runs = self._shard_runs(architecture, stage, round_)
-                for shard in range(self.shards(architecture, stage, round_)):
-                    place = {"architecture": architecture, "stage": stage, "round": round_, "shard": shard}
-                    yield paths.SHARD_BENCHMARK.format(**place), runs * settings.epochs * settings.data_fraction
 
 
 def single_run_settings(configuration: Configuration) -> SingleRunSettings:

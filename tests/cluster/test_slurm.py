@@ -20,8 +20,9 @@ pytestmark = pytest.mark.cluster
 SHARD = "results/criteria/stage1/round_0/shard_0.jsonl"
 LOG = "results/logs/criteria/stage1/round_0/shard_0.log"
 ONE_LONG_TRIAL = {
-    "search.stages.stage1.trials": 1,
-    "search.stages.stage1.first_round": 1,
+    "search.stages.stage1.trials": 2,
+    "search.stages.stage1.first_round": 2,
+    "search.stages.stage1.shards": 2,
     "search.stages.stage1.epochs": 40,
     "search.stages.stage1.pruner.kind": "none",
     "training.early_stopping_patience": 0,

@@ -239,48 +239,6 @@ def test_a_run_outside_the_search_needs_its_encoder() -> None:
         single_run_settings(default.model_copy(update={"training": training}))
 
 
-def test_a_shard_asks_for_the_time_of_its_trials() -> None:
-    sizes = {"trials": 400, "first_round": 100, "round_size": 300, "epochs": 8, "data_fraction": 1.0}
-    slow = {"training": {"runtime": {"device": "cpu"}}}
-    stages = default_configuration().model_dump(mode="json")["search"]["stages"]
-
-    def asked(shards: int, round_: int, attempt: int = 1) -> int:
-        changed = [{**stages[0], **sizes, "shards": shards, "pruner": {"kind": "none"}}]
-        study = StudyGraph(configured(search={"stages": changed}, **slow))
-        return study.trial_minutes("criteria", "stage1", round_, attempt)
-
-    assert asked(1, 0) > 3 * asked(4, 0) / 2, "fewer trials in a shard, less time"
-    assert asked(4, 1) > asked(4, 0), "a round of more trials, more time"
-    assert asked(4, 0, attempt=2) >= 2 * asked(4, 0) - 10
-
-
-def test_what_finished_shards_took_decides(tmp_path: Path) -> None:
-    before = StudyGraph(configured(), tmp_path / "nothing ran here")
-    path = tmp_path / "results/benchmarks/criteria/stage1/round_0/shard_0.tsv"
-    path.parent.mkdir(parents=True)
-    # Two trials of two epochs on half of the posts: 1200 s an epoch on all of them.
-    path.write_text("s\tmax_rss\n2400\t8000\n", encoding="utf-8")
-    after = StudyGraph(configured(), tmp_path)
-    assert after.trial_minutes("criteria", "stage1", 0, 1) == 130 > before.trial_minutes("criteria", "stage1", 0, 1)
-    assert after.training_memory("criteria", 1) == 12000 > before.training_memory("criteria", 1)
-    assert after.training_memory("criteria", 1, runs=3) == 36000
-    assert after.training_memory("evidence", 1) == before.training_memory("evidence", 1), "of another architecture"
-
-
-def test_memory_and_time_are_for_the_largest_values_of_the_spaces() -> None:
-    space = default_configuration().model_dump(mode="json")["spaces"]["sample"]
-    plain = StudyGraph(configured(training={"runtime": {"device": "cpu"}}))
-    longer = StudyGraph(
-        configured(
-            training={"runtime": {"device": "cpu"}},
-            spaces={"sample": {**space, "max_length": {"choices": [128, 512]}}},
-            backbones={"small": {"hidden": 512, "layers": 8, "max_positions": 512}},
-        )
-    )
-    assert longer.training_memory("criteria", 1) > plain.training_memory("criteria", 1)
-    assert longer.run_minutes("criteria", 1) > plain.run_minutes("criteria", 1)
-
-
 def test_an_encoder_is_a_job_of_its_own_only_if_it_is_trained() -> None:
     assert not StudyGraph(configured()).pretrains_backbones
     assert StudyGraph(configured(backbones={"small": {"pretraining_epochs": 3}})).pretrains_backbones

@@ -19,7 +19,7 @@ RULES = {
     for file in (ROOT / "rules").glob("*.smk")
     for name, text in re.findall(r"^rule (\w+):\n(.*?)(?=^rule |\Z)", file.read_text(encoding="utf-8"), re.M | re.S)
 }
-TRAINING = {name for name, text in RULES.items() if "study.training_memory(" in text}
+TRAINING = {"train_model"} | {name for name, text in RULES.items() if "demands.training_memory(" in text}
 
 
 def entries(profile: str) -> dict[str, Any]:
