@@ -14,7 +14,7 @@ include makefiles/commands.mk
 include makefiles/docker.mk
 
 .DEFAULT_GOAL := help
-.PHONY: help install run report dry-run test test-unit lint schemas format screenshots generate clean
+.PHONY: help install run report dry-run mlflow-ui test test-unit lint schemas format screenshots generate clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## /{printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ dry-run: $(INSTALLED)  ## Show what would run
 
 report: $(INSTALLED)  ## Write results/report.html from the results that are there
 	$(BIN)/evidence-hpo report $(OVERLAY)
+
+mlflow-ui: $(INSTALLED)  ## Show the study in MLflow on http://127.0.0.1:5000 (PORT=n)
+	$(BIN)/evidence-hpo track --ui --port $(or $(PORT),5000)
 
 test: $(INSTALLED)  ## Run all tests
 	$(BIN)/pytest

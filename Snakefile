@@ -23,6 +23,7 @@ include: "rules/search.smk"
 include: "rules/retrain.smk"
 include: "rules/evaluation.smk"
 include: "rules/reports.smk"
+include: "rules/tracking.smk"
 include: "rules/train.smk"
 
 
@@ -37,3 +38,4 @@ rule all:
         expand(paths.EXPORTED_MODEL, architecture=study.architectures),
         study.figures(),
         paths.OVERVIEW,
+        study.tracking(),

@@ -147,7 +147,7 @@ rule summarize_augmentation:
         report(
             paths.AUGMENTATION_SUMMARY,
             caption="../report/augmentation_data.rst",
-            category="Augmentation",
+            category="Training data",
             labels={"table": "counts by bank"},
         ),
     log:

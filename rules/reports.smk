@@ -193,7 +193,7 @@ rule plot_augmentation:
         figure=report(
             paths.AUGMENTATION_FIGURE,
             caption="../report/augmentation.rst",
-            category="Augmentation",
+            category="Training data",
             labels={"figure": "variants made and rejected"},
         ),
     log:

@@ -12,7 +12,7 @@ from functools import cached_property
 from evidence_hpo import paths
 from evidence_hpo.config.augmentation import FAMILIES
 from evidence_hpo.config.backbones import ScratchBackbone
-from evidence_hpo.config.banks import Bank, Variation, banks_of_run, possible_banks, possible_sources
+from evidence_hpo.config.banks import Bank, Variation, possible_banks, possible_sources
 from evidence_hpo.config.base import suggestion
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.loading import resolved_parameters
@@ -28,6 +28,10 @@ __all__ = ["SEARCH_SPLITS", "StudyGraph", "single_run_settings"]
 
 SEARCH_SPLITS = ("train", "validation")
 """The splits that search and training may read. The test split is read by `evaluate` alone."""
+
+_AUGMENTED = {paths.TOKEN_TEXTS: paths.AUGMENTED_TEXTS, paths.TOKEN_EXAMPLES: paths.AUGMENTED_EXAMPLES}
+_NOTHING = Space({})
+"""The space of a run outside the search: all its parameters are fixed."""
 
 
 class StudyGraph:
@@ -163,14 +167,22 @@ class StudyGraph:
 
     def original_banks(self, task: str, family: str) -> list[str]:
         """Return the banks of a family whose variants are varied once more by the other one: all parts, in order."""
-        variations: set[Variation] = set()
+        variations = self._varied_again(task, family)
         if task in self.tasks(self.run_architecture):
-            variations |= possible_sources(Space({}), self._fixed, family)
-        for architecture in self.architectures:
-            if task in self.tasks(architecture):
-                for stage in self.stages_of(architecture):
-                    space = self.searched_space(architecture, stage)
-                    variations |= possible_sources(space, self._fixed, family)
+            variations |= possible_sources(_NOTHING, self._fixed, family)
+        return self._original_paths(task, variations)
+
+    def _varied_again(self, task: str, family: str) -> set[Variation]:
+        """Return by what the search may vary sentences before it varies them once more."""
+        spaces = [
+            self.searched_space(architecture, stage)
+            for architecture in self.architectures
+            if task in self.tasks(architecture)
+            for stage in self.stages_of(architecture)
+        ]
+        return {one for space in spaces for one in possible_sources(space, self._fixed, family)}
+
+    def _original_paths(self, task: str, variations: Iterable[Variation]) -> list[str]:
         banks = [Bank(ORIGINAL, *variation) for variation in sorted(variations)]
         return [path for bank in banks for path in self.bank_paths(task, *bank)]
 
@@ -183,14 +195,19 @@ class StudyGraph:
         ]
 
     def all_banks(self) -> list[str]:
-        """Return all banks of the study, all parts; none where nothing is augmented."""
+        """Return all banks that the search may use, all parts; none where nothing is augmented."""
         found: set[tuple[str, Bank]] = set()
         for architecture in self.architectures:
             for stage in self.stages_of(architecture):
                 banks = self.banks(architecture, stage)
                 found |= {(task, bank) for task in self.tasks(architecture) for bank in banks}
         own = [path for task, bank in sorted(found) for path in self.bank_paths(task, *bank)]
-        varied_again = [path for task in TASKS for family in FAMILIES for path in self.original_banks(task, family)]
+        varied_again = [
+            path
+            for task in TASKS
+            for family in FAMILIES
+            for path in self._original_paths(task, self._varied_again(task, family))
+        ]
         return list(dict.fromkeys([*own, *varied_again]))
 
     def augmented_files(self, pattern: str, architecture: str, stage: str | None = None) -> list[str]:
@@ -381,24 +398,18 @@ class StudyGraph:
         """Return the settings of a run outside the search."""
         return single_run_settings(self.configuration).model_dump_json()
 
-    def run_token_files(self, pattern: str, augmented: str) -> list[str]:
-        """Return the token caches of such a run, for its one encoder, and the banks that it takes variants from.
+    def run_token_files(self, pattern: str) -> list[str]:
+        """Return the token caches of such a run, for its one encoder, and the tokenised banks that it uses.
 
         Args:
             pattern: ``TOKEN_TEXTS`` or ``TOKEN_EXAMPLES``.
-            augmented: ``AUGMENTED_TEXTS`` or ``AUGMENTED_EXAMPLES``.
         """
-        run = single_run_settings(self.configuration)
-        backbone, tasks = run.parameters["backbone"], self.tasks(self.run_architecture)
-        caches = [
-            pattern.format(backbone=backbone, task=task, split=split) for task in tasks for split in SEARCH_SPLITS
+        tasks, place = self.tasks(self.run_architecture), {"backbone": self._fixed.backbone}
+        banks = sorted(possible_banks(_NOTHING, self._fixed))
+        return [
+            *(pattern.format(**place, task=task, split=split) for task in tasks for split in SEARCH_SPLITS),
+            *(_AUGMENTED[pattern].format(**place, task=task, **bank._asdict()) for task in tasks for bank in banks),
         ]
-        banks = [
-            augmented.format(backbone=backbone, task=task, **bank._asdict())
-            for task in tasks
-            for bank in banks_of_run(run.parameters)
-        ]
-        return [*caches, *banks]
 
     def run_backbone(self, pattern: str) -> str:
         """Return the path of such a run's encoder."""
@@ -419,13 +430,9 @@ class StudyGraph:
                 found += [pattern.format(architecture=architecture, figure=name) for name in names]
         return found
 
-    @property
-    def pretrains_backbones(self) -> bool:
-        """Whether preparing an encoder is more than fetching or making one."""
-        return any(
-            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
-            for backbone in self.configuration.backbones.values()
-        )
+    def tracking(self) -> list[str]:
+        """Return the state of the tracking store, if the study is replayed into one."""
+        return [paths.TRACKING_STATE] if self.configuration.tracking.enabled else []
 
     @property
     def threads(self) -> int:
@@ -436,6 +443,14 @@ class StudyGraph:
     def trials_per_gpu(self) -> int:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
+
+    @property
+    def pretrains_backbones(self) -> bool:
+        """Whether preparing an encoder is more than fetching or making one."""
+        return any(
+            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
+            for backbone in self.configuration.backbones.values()
+        )
 
 
 def single_run_settings(configuration: Configuration) -> SingleRunSettings:

@@ -27,6 +27,7 @@ __all__ = [
     "EVALUATION_PREDICTIONS",
     "EVALUATION_REPORT",
     "EVALUATION_REPORT_TEXT",
+    "EVENTS",
     "EXAMPLES",
     "EXPORTED_MODEL",
     "FINAL_MODEL",
@@ -66,6 +67,9 @@ __all__ = [
     "TIMELINE",
     "TOKEN_EXAMPLES",
     "TOKEN_TEXTS",
+    "TRACKING_ARTIFACTS",
+    "TRACKING_DATABASE",
+    "TRACKING_STATE",
     "TRIALS",
     "WORK",
 ]
@@ -146,6 +150,12 @@ COST = "results/reports/cost.json"
 OVERVIEW = "results/reports/overview.html"
 PROVENANCE = "results/provenance"
 EVALUATION_FIGURES = ("scores", "by_criterion", "confusion", "reliability")
+
+# --- tracking --------------------------------------------------------------------------------------------------
+EVENTS = "results/events"
+TRACKING_STATE = "results/tracking/state.json"
+TRACKING_DATABASE = "results/mlflow.db"
+TRACKING_ARTIFACTS = "results/mlartifacts"
 
 # --- the run as a whole ----------------------------------------------------------------------------------------
 STUDY_LOG = "results/logs/study.jsonl"

@@ -169,6 +169,20 @@ def test_a_stage_reads_the_banks_of_its_own_space() -> None:
         assert study.augmented_files("{method}", "criteria", stage) == ["random_deletion", "random_swap"]
 
 
+def test_a_run_outside_the_search_reads_the_banks_of_its_fixed_parameters() -> None:
+    fixed = {"augmentation": "simple_then_textattack", "simple_mask": 3, "textattack_mask": 4}
+    searched = {"augmentation": {"choices": ["none"]}}
+    study = augmenting(searched, training={"parameters": fixed}, run={"architecture": "criteria"})
+    files = study.run_token_files(paths.TOKEN_TEXTS)
+    assert files[2:] == ["results/tokens/small/criteria/augmented/simple/word_deletion/level_1/texts.arrow"]
+    assert study.all_banks() == [], "the search has none"
+    assert [path.split("/")[4] for path in study.original_banks("criteria", "simple")] == [
+        "random_deletion",
+        "random_swap",
+    ]
+    assert study.original_banks("evidence", "simple") == []
+
+
 def test_no_pattern_of_a_bank_names_a_split() -> None:
     for pattern in (paths.AUGMENTED, paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES):
         assert "{split}" not in pattern
@@ -201,14 +215,14 @@ def test_a_run_outside_the_search_uses_the_fixed_values_and_its_own_section() ->
     settings = single_run_settings(default)
     assert (settings.architecture, settings.seed, settings.epochs) == ("criteria", default.study.seed, 9)
     assert "null_weight" not in settings.parameters, "acts on evidence alone"
-    assert study.run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS) == [
+    assert study.run_token_files(paths.TOKEN_TEXTS) == [
         "results/tokens/small/criteria/train/texts.arrow",
         "results/tokens/small/criteria/validation/texts.arrow",
     ]
     own = default.model_copy(update={"run": RunSettings(architecture="joint", epochs=3, seed=8)})
     changed = single_run_settings(own)
     assert (changed.architecture, changed.seed, changed.epochs) == ("joint", 8, 3)
-    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS, paths.AUGMENTED_TEXTS)) == 4
+    assert len(StudyGraph(own).run_token_files(paths.TOKEN_TEXTS)) == 4
     searched = {"spaces.sample.learning_rate": {"low": 1e-6, "high": 1e-5}}
     raw = {**default.model_dump(mode="json"), "overrides": searched}
     assert single_run_settings(load_configuration(raw)) == settings, "the search is no part of it"

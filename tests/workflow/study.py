@@ -48,6 +48,7 @@ TINY: dict[str, Any] = {
     },
     "retrain": {"top_k": 2, "seeds": 1, "final_seeds": 1},
     "evaluation": {"bootstrap_repeats": 100},
+    "tracking": {"enabled": False},
 }
 
 

@@ -16,7 +16,7 @@ from tests.workflow.study import TINY, Study, overlay
 from evidence_hpo.cli.reproduce import Mode, reproduce
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
 from evidence_hpo.errors import TrainingError
-from evidence_hpo.files import digest_file, read_json
+from evidence_hpo.files import digest_file, read_json, read_json_lines
 from evidence_hpo.graph import single_run_settings
 from evidence_hpo.schemas import read_artefact
 from evidence_hpo.search.interruption import DEADLINE_VARIABLE
@@ -72,7 +72,7 @@ def test_a_run_leaves_model_scores_and_its_configuration(study: Study, mine: sub
     assert (settings.seed, settings.epochs, settings.parameters) == (5, 2, record["parameters"])
     provenance = read_json(study.folder / "results/provenance/runs/mine.json")
     assert provenance["arguments"]["settings"] == settings.model_dump(mode="json")
-    events = [json.loads(line)["event"] for line in (study.folder / "results/logs/runs/mine.log").open()]
+    events = [one["event"] for one in read_json_lines(study.folder / "results/logs/runs/mine.log")]
     assert events[-1] == "finished"
     assert "run_progress" in events
 
@@ -135,6 +135,28 @@ def test_an_interrupted_run_is_continued_by_the_same_command(study: Study, monke
     reproduce("stopped", mode=Mode.train)
     repeated = read_artefact(Path("results/reproduce/runs/stopped/train.json"), "reproduction")
     assert repeated["weights"]["identical"], "interrupted and continued, it ends in the bits of a run of one piece"
+
+
+def test_a_run_that_augments_is_reproduced_from_its_banks(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"augmentation": "simple", "simple_mask": 1, "augmentation_variants": 2}
+    changed = [part for name, value in values.items() for part in ("--override", f"training.parameters.{name}={value}")]
+    tried = train(study, "--dry-run", *changed)
+    assert tried.returncode == 0, tried.stderr[-3000:]
+    made = train(study, "--max-epochs", "1", "--name", "varied", *changed)
+    assert made.returncode == 0, made.stderr[-3000:]
+    record = record_of(study, "varied")
+    bank = "original/random_deletion/level_1"
+    assert list(record["digests"]["augmentation"]["criteria"]) == [bank]
+    assert record["augmented"]["criteria"] > 0
+    monkeypatch.chdir(study.folder)
+    reproduce("varied", mode=Mode.train)
+    repeated = read_artefact(Path("results/reproduce/runs/varied/train.json"), "reproduction")
+    assert repeated["weights"]["identical"]
+    path = study.folder / "results/runs/varied/record.json"
+    record["digests"]["augmentation"]["criteria"][bank] = "0" * 64
+    path.write_text(json.dumps(record), encoding="utf-8")
+    with pytest.raises(TrainingError, match=f"data changed: bank {bank} of criteria"):
+        reproduce("varied", mode=Mode.train)
 
 
 def test_a_dry_run_tries_everything_and_keeps_no_model(study: Study) -> None:

@@ -22,6 +22,7 @@ from evidence_hpo.cli.plan import plan
 from evidence_hpo.cli.reproduce import reproduce
 from evidence_hpo.cli.show_best import show_best
 from evidence_hpo.cli.summarize_study import summarize_study
+from evidence_hpo.cli.track import track
 from evidence_hpo.cli.train import train
 from evidence_hpo.cli.tune import tune
 from evidence_hpo.cli.workflow import (
@@ -51,6 +52,7 @@ app.command()(cleanup)
 app.command()(doctor)
 app.command()(train)
 app.command()(reproduce)
+app.command()(track)
 
 REPORT = Path("results/report.html")
 

@@ -128,7 +128,7 @@ def _rehearsed(study: StudyGraph) -> dict[str, Any]:
     inputs = open_training_inputs([backbone], [manifest], texts, examples)
     request = single_request("dry run", settings, inputs)
     data = inputs.of_run(settings.parameters, settings.architecture)
-    opened = RunInputs(data.backbone.directory, data.train, data.validation)
+    opened = RunInputs(data.backbone.directory, data.train, data.validation, data.banks)
     return rehearse(spec_of(request), opened, lambda line: typer.echo(line, err=True))
 
 

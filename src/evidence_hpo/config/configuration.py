@@ -17,6 +17,7 @@ from evidence_hpo.config.run import RunSettings
 from evidence_hpo.config.search import PrunerSettings, SearchSettings, StageSettings
 from evidence_hpo.config.spaces import Choices, Range, Space
 from evidence_hpo.config.study import StudySettings
+from evidence_hpo.config.tracking import TrackingSettings
 from evidence_hpo.config.training import TrainingSettings
 
 __all__ = ["Configuration", "default_configuration"]
@@ -37,6 +38,9 @@ class Configuration(Section):
     retrain: RetrainSettings = Field(RetrainSettings(), description="The final choice under noise.")
     evaluation: EvaluationSettings = Field(EvaluationSettings(), description="The one look at the test split.")
     run: RunSettings = Field(RunSettings(), description="One run outside the search: `evidence-hpo train`.")
+    tracking: TrackingSettings = Field(
+        TrackingSettings(), description="Where runs are shown; changes no run. Secrets do not belong here."
+    )
     overrides: dict[str, Any] = Field(
         {},
         description=(

@@ -26,6 +26,7 @@ from evidence_hpo.config.parameters import (
 from evidence_hpo.config.resources import augmentation_problems
 from evidence_hpo.config.search import StageSettings
 from evidence_hpo.config.spaces import Choices, Space
+from evidence_hpo.config.tracking import WHERE_SECRETS_GO, looks_secret
 from evidence_hpo.errors import ConfigurationError
 
 __all__ = ["load_configuration", "merge", "read_yaml", "resolved_parameters"]
@@ -87,7 +88,7 @@ def load_configuration(raw: Mapping[str, Any], root: Path | None = None) -> Conf
     problems = [*_cross_section_problems(configuration), *encoder_problems(configuration, root)]
     problems += augmentation_problems(configuration, root)
     if root is not None:
-        problems += _missing_files(configuration, root)
+        problems += [*_missing_files(configuration, root), *_token_file_problems(configuration, root)]
     if problems:
         raise ConfigurationError(_report(problems))
     return configuration
@@ -157,6 +158,8 @@ def _line(item: Any) -> str:
     key = ".".join(keys)
     if item["type"] == "extra_forbidden" and key in _MOVED:
         return f"{key}: {_shown(item['input'])}: is a parameter of a run now; give it as {_MOVED[key]}"
+    if item["type"] == "extra_forbidden" and looks_secret(keys[-1]):
+        return f"{key}: {WHERE_SECRETS_GO}"
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key{suggestion(keys[-1], _known_keys(location[:-1]))}"
     if item["type"] == "missing":
@@ -363,6 +366,17 @@ def _missing_files(configuration: Configuration, root: Path) -> list[str]:
         if backbone.source == "folder":
             problems += _folder_problems(f"backbones.{name}.path: {backbone.path}", root / backbone.path)
     return problems
+
+
+def _token_file_problems(configuration: Configuration, root: Path) -> Iterable[str]:
+    file = configuration.tracking.token_file
+    if file is None:
+        return
+    path = (root / Path(file).expanduser()).resolve()
+    if not path.is_file():
+        yield f"tracking.token_file: {file}: no such file"
+    if any((folder / ".git").exists() for folder in path.parents):
+        yield f"tracking.token_file: {file}: lies in a repository; move it out, or it will be published with it"
 
 
 def _folder_problems(key: str, folder: Path) -> list[str]:

@@ -80,10 +80,10 @@ def _parameter(
 def _mask(family: str, default: int) -> Any:
     named = METHODS[family][: default.bit_length()]
     bits = ", ".join(f"{1 << bit} {method}" for bit, method in enumerate(named))
-    others = "" if len(named) == len(METHODS[family]) else " The bits of the others are in docs/how-to/augment.md."
+    rest = " The bits of the others are in docs/reference/augmentation.md." * (len(named) < len(METHODS[family]))
     return _parameter(
         default,
-        f"Methods of the family {family} that are used, as the sum of: {bits}.{others}",
+        f"Methods of the family {family} that are used, as the sum of: {bits}.{rest}",
         when={"augmentation": policies_with(family)},
         ge=1,
         le=(1 << len(METHODS[family])) - 1,

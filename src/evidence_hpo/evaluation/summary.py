@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evidence_hpo.errors import DataError
 from evidence_hpo.evaluation.intervals import rounded
-from evidence_hpo.files import digest_json
+from evidence_hpo.identifiers import identifier, trial_id
 
 __all__ = ["TOP_TRIALS", "StageInput", "identifier", "study_summary", "trial_id"]
 
 TOP_TRIALS = 10
 
-_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "evidence-hpo")
-
 StageInput = tuple[Mapping[str, Any], Sequence[Mapping[str, Any]], Mapping[str, Any]]
 """Summary and trial records of one stage, and its entry of ``search_analysis.json``."""
-
-
-def identifier(kind: str, content: Any) -> str:
-    """Return the UUID (version 5) of a JSON value: equal content, equal id."""
-    return str(uuid.uuid5(_NAMESPACE, f"{kind}:{digest_json(content)}"))
 
 
 def study_summary(
@@ -113,11 +105,6 @@ def _architecture(
 
 def _complete(trials: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [trial for trial in trials if trial["state"] == "complete"]
-
-
-def trial_id(trial: Mapping[str, Any]) -> str:
-    """Return the id of a trial record."""
-    return identifier("trial", [trial["study"], trial["architecture"], trial["stage"], trial["number"], trial["key"]])
 
 
 def _stage(summary: Mapping[str, Any], analysis: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 
 from evidence_hpo import paths
 from evidence_hpo.code_digest import code_digest
+from evidence_hpo.config.banks import sources_of_run
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.files import digest_directory, digest_file, read_json
 from evidence_hpo.provenance import origin_here
 from evidence_hpo.reproduction.recorded import CacheFiles, RecordedRun
 from evidence_hpo.search.trial_cache import WEIGHTS
+from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
 __all__ = ["KINDS", "Difference", "differences", "refuse_changed"]
@@ -49,7 +51,7 @@ def differences(
         DataError: A file is missing.
     """
     found = [difference for cache in run.caches(splits) for difference in _of_cache(run, cache)]
-    found += _of_backbone(run) if train else _of_model(run)
+    found += [*_of_backbone(run), *_of_banks(run)] if train else _of_model(run)
     code = code_digest("evidence_hpo.training.run")
     found += _unequal("code", {"training": run.record["digests"]["code"]}, {"training": code})
     here = origin_here()
@@ -100,6 +102,17 @@ def _recorded_digests(run: RecordedRun, split: str) -> Mapping[str, str]:
     digests = run.evaluation["digests"] if split == "test" and run.evaluation else run.record["digests"]
     found: Mapping[str, str] = digests.get(split, {})
     return found
+
+
+def _of_banks(run: RecordedRun) -> Iterator[Difference]:
+    """Compare what the run may take of each bank with the record."""
+    parameters, recorded = run.record["parameters"], run.record["digests"].get("augmentation", {})
+    for files in run.banks():
+        opened = TokenBank.open(files.texts, files.examples)
+        here, name = opened.digest(sources_of_run(parameters, opened.bank.source)), str(opened.bank)
+        expected = recorded.get(files.task, {}).get(name)
+        if here != expected:
+            yield Difference("data", f"bank {name} of {files.task}", _shown(expected), here)
 
 
 def _of_model(run: RecordedRun) -> list[Difference]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evidence_hpo import paths
+from evidence_hpo.config.banks import Bank, banks_of_run
 from evidence_hpo.errors import DataError, TrainingError
 from evidence_hpo.files import read_json
 from evidence_hpo.paths import TASKS
@@ -70,6 +71,16 @@ class RecordedRun:
         texts, examples = (Path(pattern.format(**place)) for pattern in (paths.TOKEN_TEXTS, paths.TOKEN_EXAMPLES))
         job = _RESULTS / "provenance" / "tokenize_examples" / f"{self.backbone}.{task}.{split}.json"
         return CacheFiles(split, task, texts, examples, job)
+
+    def banks(self) -> list[CacheFiles]:
+        """Return the tokenised banks that the run took variants from."""
+        return [self._bank(task, bank) for task in self.tasks for bank in banks_of_run(self.record["parameters"])]
+
+    def _bank(self, task: str, bank: Bank) -> CacheFiles:
+        place = {"backbone": self.backbone, "task": task, **bank._asdict()}
+        texts, rows = (Path(pattern.format(**place)) for pattern in (paths.AUGMENTED_TEXTS, paths.AUGMENTED_EXAMPLES))
+        name = f"{self.backbone}.{task}.{bank.source}.{bank.method}.{bank.level}.json"
+        return CacheFiles("train", task, texts, rows, _RESULTS / "provenance" / "tokenize_augmented" / name)
 
 
 def find_record(run_id: str, lookup: Callable[[str], str | None]) -> Path:

@@ -47,7 +47,7 @@ def retrained(run: RecordedRun) -> Iterator[Finished]:
             "--mode eval can replay it"
         )
     spec = RunSpec.from_json(run.run)
-    caches = run.caches(("train", "validation"))
+    caches = [*run.caches(("train", "validation")), *run.banks()]
     folder, manifest = (Path(p.format(backbone=run.backbone)) for p in (paths.BACKBONE, paths.BACKBONE_MANIFEST))
     inputs = open_training_inputs([folder], [manifest], [one.texts for one in caches], [one.examples for one in caches])
     request = RunRequest(

@@ -9,6 +9,7 @@ from pathlib import Path
 from evidence_hpo.errors import EvidenceHpoError, StorageError, TrainingError
 from evidence_hpo.logs import log_event
 from evidence_hpo.search.interruption import Interrupted, Interruption, watch_for_interruption
+from evidence_hpo.search.listening import UNHEARD, RunListener, tell_finished, tell_started
 from evidence_hpo.search.outcomes import Outcome, Runner, RunRequest, outcome_of
 from evidence_hpo.search.trial_cache import Finished, TrialCache
 from evidence_hpo.storage import as_storage_error
@@ -16,12 +17,20 @@ from evidence_hpo.storage import as_storage_error
 __all__ = ["execute"]
 
 
-def execute(requests: Sequence[RunRequest], runner: Runner, cache: TrialCache) -> list[Finished]:
+def execute(
+    requests: Sequence[RunRequest], runner: Runner, cache: TrialCache, listener: RunListener = UNHEARD
+) -> list[Finished]:
     """Return the finished runs, in the order of the requests.
 
     What is in the cache is taken from there. A run that raises has failed, with the error as its reason; it is not
     cached, because an error (of memory, of a driver) may not come back. A run that *returns* a failure has failed by
     its own numbers and is cached like any other.
+
+    Args:
+        requests: What to run.
+        runner: Trains.
+        cache: Finished runs.
+        listener: Is told when a run begins and how it ended; of its points the runner tells.
 
     Raises:
         TrainingError: The process was asked to end; what is finished lies in the cache.
@@ -32,7 +41,7 @@ def execute(requests: Sequence[RunRequest], runner: Runner, cache: TrialCache) -
         try:
             for request in requests:
                 interruption.check()
-                finished.append(_finish(request, runner, cache, interruption))
+                finished.append(_finish(request, runner, cache, interruption, listener))
                 _log_finished(request, finished[-1].outcome, len(finished), len(requests))
         except Interrupted:
             raise TrainingError(
@@ -55,12 +64,16 @@ def _log_finished(request: RunRequest, outcome: Outcome, count: int, total: int)
     )
 
 
-def _finish(request: RunRequest, runner: Runner, cache: TrialCache, interruption: Interruption) -> Finished:
+def _finish(
+    request: RunRequest, runner: Runner, cache: TrialCache, interruption: Interruption, listener: RunListener
+) -> Finished:
     key = request.key
     with cache.lock(key, request.label, interruption.check):
         cached = cache.load(key, weights=request.keep_weights)
+        tell_started(listener, request, key, cached=cached is not None)
         if cached is not None:
             log_event("trial_reused", f"{request.label}: taken from the trial cache", key=key)
+            tell_finished(listener, key, cached, cached=True)
             return cached
 
         work = cache.resume_folder(key)
@@ -70,13 +83,21 @@ def _finish(request: RunRequest, runner: Runner, cache: TrialCache, interruption
             log_event("trial_progress", f"{request.label}: {line}", key=key)
 
         outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
-        if returned:
-            return cache.store(key, outcome)
-        # Where locks do not hold between machines, another job may have finished the run and removed its resume points.
-        cached = cache.load(key, weights=request.keep_weights)
-        if cached is not None:
-            log_event("trial_reused", f"{request.label}: another process finished it meanwhile", key=key)
-        return cached or Finished(outcome)
+        stored = cache.store(key, outcome) if returned else _finished_elsewhere(cache, request)
+        finished = stored or Finished(outcome)
+        tell_finished(listener, key, finished)
+        return finished
+
+
+def _finished_elsewhere(cache: TrialCache, request: RunRequest) -> Finished | None:
+    """Return the run if another job finished it meanwhile and removed its resume points.
+
+    That happens where locks do not hold between machines.
+    """
+    cached = cache.load(request.key, weights=request.keep_weights)
+    if cached is not None:
+        log_event("trial_reused", f"{request.label}: another process finished it meanwhile", key=request.key)
+    return cached
 
 
 def _run(

@@ -6,7 +6,7 @@ import importlib.metadata
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,8 @@ class RunRequest:
     keep_weights: bool = False
     refit_epochs: int | None = None
     """See ``training.spec.RunSpec``; None: no refit."""
+    place: Mapping[str, Any] = field(default_factory=dict)
+    """Where the run is in the study, as JSON values, for those who listen; it decides nothing."""
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import write_artefact
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.retrain_records import Role
 from evidence_hpo.search.retraining import retrain
 from evidence_hpo.search.runs import probe_machine, training_runner
@@ -28,6 +29,7 @@ def retrain_to_files(
     model: Path,
     *,
     refit_epochs: int | None = None,
+    listener: RunListener = UNHEARD,
 ) -> None:
     """Retrain a configuration and write its record; see :func:`evidence_hpo.search.retraining.retrain`.
 
@@ -41,6 +43,7 @@ def retrain_to_files(
         record: ``record.json``.
         model: Folder of the weights; empty if the run fails.
         refit_epochs: Epochs after which a refit ends; None: no refit.
+        listener: Is told of the run.
     """
     written = retrain(
         plan,
@@ -48,11 +51,12 @@ def retrain_to_files(
         role,
         seed,
         settings,
-        training_runner(inputs),
+        training_runner(inputs, listener=listener),
         TrialCache(WORK / "trials"),
         inputs.digests,
         probe_machine(plan.runtime, [configuration.parameters]),
         model,
         refit_epochs=refit_epochs,
+        listener=listener,
     )
     write_artefact(record, "retrain_record", written.model_dump(mode="json"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evidence_hpo.search.execution import execute
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, Outcome, Runner, RunRequest, run_versions
 from evidence_hpo.search.retrain_records import Checkpoint, RetrainRecord, Role
 from evidence_hpo.search.seeds import retrain_seed
@@ -35,6 +36,7 @@ def retrain(
     model: Path,
     *,
     refit_epochs: int | None = None,
+    listener: RunListener = UNHEARD,
 ) -> RetrainRecord:
     """Train a configuration on all training posts with a fresh seed, unpruned, and keep its best weights.
 
@@ -52,6 +54,7 @@ def retrain(
         machine: What the run computes on.
         model: Folder that receives the weights; it stays empty if the run fails.
         refit_epochs: Epochs after which a refit ends; None: no refit.
+        listener: Is told of the run.
     """
     label = f"retrain rank {configuration.rank}" if role == "retrain" else role
     request = RunRequest(
@@ -69,8 +72,15 @@ def retrain(
         versions=run_versions(machine, configuration.parameters),
         keep_weights=True,
         refit_epochs=refit_epochs,
+        place={
+            "study": settings.study,
+            "architecture": plan.architecture,
+            "role": role,
+            "rank": configuration.rank,
+            "seed_index": seed_index,
+        },
     )
-    finished = execute([request], runner, cache)[0]
+    finished = execute([request], runner, cache, listener)[0]
     link_directory(finished.model, model)
     return _record(plan, configuration, role, seed_index, request, finished, model)
 

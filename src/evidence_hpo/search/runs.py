@@ -11,6 +11,7 @@ from evidence_hpo.config.parameters import PRECISIONS
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.leases import take_card
 from evidence_hpo.search.interruption import current_interruption
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, RunRequest
 from evidence_hpo.search.training_inputs import TrainingInputs
 from evidence_hpo.training.optimizers import check_optimizer
@@ -60,7 +61,12 @@ def spec_of(request: RunRequest) -> RunSpec:
 
 
 def training_runner(
-    inputs: TrainingInputs, *, alone: bool = True, extensible: bool = False, must_resume: bool = False
+    inputs: TrainingInputs,
+    *,
+    alone: bool = True,
+    extensible: bool = False,
+    must_resume: bool = False,
+    listener: RunListener = UNHEARD,
 ) -> Callable[[RunRequest, Path, Path | None, Callable[[str], None]], RunResult]:
     """Return the function that trains one request on the given inputs.
 
@@ -70,6 +76,7 @@ def training_runner(
             others.
         extensible: Whether resume points stay.
         must_resume: Whether a resume point must be there.
+        listener: Is told of the runs' points.
 
     Raises:
         ConfigurationError: The environment's checkpoint settings are wrong.
@@ -91,6 +98,7 @@ def training_runner(
             alone=alone,
             extensible=extensible,
             must_resume=must_resume,
+            observer=listener.observer(request.key, work),
         )
 
     return train

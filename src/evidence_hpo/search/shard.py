@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evidence_hpo.errors import ConfigurationError
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine
 from evidence_hpo.search.records import Proposals, ProposedTrial, TrialRecord, read_proposals
 from evidence_hpo.search.runs import probe_machine, training_runner
@@ -32,6 +33,7 @@ class Shard:
         texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         cache: Root of the trial cache.
+        listener: Is told of the trials.
     """
 
     proposals: Path
@@ -42,6 +44,7 @@ class Shard:
     texts: tuple[Path, ...]
     examples: tuple[Path, ...]
     cache: Path
+    listener: RunListener = UNHEARD
 
     def run(self, trials_per_gpu: int) -> list[TrialRecord]:
         """Run all trials of the shard; return their records sorted by number.
@@ -77,6 +80,7 @@ class _Opened:
     inputs: TrainingInputs
     machine: Machine
     cache: TrialCache
+    listener: RunListener
 
     @classmethod
     def of(cls, shard: Shard) -> _Opened:
@@ -86,8 +90,9 @@ class _Opened:
         machine = probe_machine(round_.runtime, [trial.parameters for trial in round_.trials])
         inputs = open_training_inputs(shard.backbones, shard.manifests, shard.texts, shard.examples)
         trials = assign(round_, inputs.manifests, shard.count)[shard.number]
-        return cls(round_, trials, inputs, machine, TrialCache(shard.cache))
+        return cls(round_, trials, inputs, machine, TrialCache(shard.cache), shard.listener)
 
     def run(self, trials: Sequence[ProposedTrial], *, alone: bool) -> list[TrialRecord]:
-        runner = training_runner(self.inputs, alone=alone)
-        return run_shard(self.round, trials, runner, self.cache, self.inputs.digests, self.machine)
+        runner = training_runner(self.inputs, alone=alone, listener=self.listener)
+        digests = self.inputs.digests
+        return run_shard(self.round, trials, runner, self.cache, digests, self.machine, self.listener)

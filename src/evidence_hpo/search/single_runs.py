@@ -11,6 +11,7 @@ from evidence_hpo.errors import ConfigurationError, DataError, TrainingError
 from evidence_hpo.files import digest_file, link_or_copy, read_json, write_json
 from evidence_hpo.logs import log_event
 from evidence_hpo.search.interruption import Interrupted, watch_for_interruption
+from evidence_hpo.search.listening import UNHEARD, RunListener, tell_finished, tell_started
 from evidence_hpo.search.outcomes import Outcome, RunRequest, outcome_of, run_versions
 from evidence_hpo.search.resume_points import resume_points, resume_source
 from evidence_hpo.search.retrain_records import Checkpoint, SingleRunRecord
@@ -18,7 +19,7 @@ from evidence_hpo.search.retraining import relative_folder
 from evidence_hpo.search.runs import probe_machine, training_runner
 from evidence_hpo.search.settings import SingleRunSettings
 from evidence_hpo.search.training_inputs import TrainingInputs
-from evidence_hpo.search.trial_cache import WEIGHTS
+from evidence_hpo.search.trial_cache import WEIGHTS, Finished
 from evidence_hpo.search.trials import effective_values
 from evidence_hpo.training.run import RunResult
 from evidence_hpo.training.spec import ENDS
@@ -30,7 +31,12 @@ _STATE = "run.json"
 
 
 def train_single(
-    run: str, settings: SingleRunSettings, inputs: TrainingInputs, work: Path, model: Path
+    run: str,
+    settings: SingleRunSettings,
+    inputs: TrainingInputs,
+    work: Path,
+    model: Path,
+    listener: RunListener = UNHEARD,
 ) -> SingleRunRecord:
     """Train one run and keep its best weights; an interrupted one continues after its last resume point.
 
@@ -44,6 +50,7 @@ def train_single(
         inputs: The encoder and token caches.
         work: Folder of the resume points.
         model: Folder that receives the weights.
+        listener: Is told of the run.
 
     Raises:
         ConfigurationError: The run that is gone on from has other settings.
@@ -56,7 +63,9 @@ def train_single(
     def report(line: str) -> None:
         log_event("run_progress", f"{run}: {line}")
 
-    runner = training_runner(inputs, extensible=True, must_resume=settings.resume_from is not None)
+    must_resume = settings.resume_from is not None
+    runner = training_runner(inputs, extensible=True, must_resume=must_resume, listener=listener)
+    tell_started(listener, request, request.key, cached=False)
     with watch_for_interruption():
         try:
             result = runner(request, work, model, report)
@@ -64,6 +73,7 @@ def train_single(
             message = f"{run}: interrupted; run again to continue from the last finished epoch"
             raise TrainingError(message) from None
     outcome = outcome_of(result, request.objective)
+    tell_finished(listener, request.key, Finished(outcome))
     if outcome.state != "complete":
         raise TrainingError(f"{run}: {outcome.reason}")
     return _record(run, settings, request, result, outcome, model)
@@ -91,6 +101,7 @@ def single_request(run: str, settings: SingleRunSettings, inputs: TrainingInputs
         digests=inputs.digests(settings.parameters, settings.architecture),
         versions=run_versions(machine, settings.parameters),
         keep_weights=True,
+        place={"study": settings.study, "architecture": settings.architecture, "run": run},
     )
 
 

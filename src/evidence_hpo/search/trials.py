@@ -7,6 +7,7 @@ from typing import Any
 
 from evidence_hpo.config.parameters import resolved_accumulation
 from evidence_hpo.search.execution import execute
+from evidence_hpo.search.listening import UNHEARD, RunListener
 from evidence_hpo.search.outcomes import Machine, Outcome, Runner, RunRequest, run_versions
 from evidence_hpo.search.records import Proposals, ProposedTrial, TrialRecord
 from evidence_hpo.search.trial_cache import TrialCache
@@ -27,6 +28,7 @@ def run_shard(
     cache: TrialCache,
     digests: Digests,
     machine: Machine,
+    listener: RunListener = UNHEARD,
 ) -> list[TrialRecord]:
     """Run the trials of a shard in the given order; return their records sorted by number.
 
@@ -37,9 +39,10 @@ def run_shard(
         cache: Finished trials.
         digests: Content digests of what a run reads.
         machine: What the trials compute on.
+        listener: Is told of the trials.
     """
     requests = [trial_request(proposals, trial, digests, machine) for trial in trials]
-    finished = execute(requests, runner, cache)
+    finished = execute(requests, runner, cache, listener)
     records = [
         trial_record(proposals, trial, request, one.outcome)
         for trial, request, one in zip(trials, requests, finished, strict=True)
@@ -62,6 +65,13 @@ def trial_request(proposals: Proposals, trial: ProposedTrial, digests: Digests, 
         runtime=proposals.runtime,
         digests=digests(trial.parameters, proposals.architecture),
         versions=run_versions(machine, trial.parameters),
+        place={
+            "study": proposals.study,
+            "architecture": proposals.architecture,
+            "stage": proposals.stage,
+            "round": proposals.round,
+            "number": trial.number,
+        },
     )
 
 

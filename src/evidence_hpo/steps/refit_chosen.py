@@ -10,6 +10,7 @@ from evidence_hpo.search.retrain_files import retrain_to_files
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
 from evidence_hpo.step import run_step
+from evidence_hpo.tracking.events import EventListener
 
 
 def refit_chosen(
@@ -39,7 +40,16 @@ def refit_chosen(
     plan = Chosen.model_validate(read_artefact(chosen, "chosen"))
     inputs = open_training_inputs(backbones, manifests, texts, examples)
     retrain_to_files(
-        plan, plan.configuration, "refit", seed, settings, inputs, record, model, refit_epochs=plan.refit_epochs
+        plan,
+        plan.configuration,
+        "refit",
+        seed,
+        settings,
+        inputs,
+        record,
+        model,
+        refit_epochs=plan.refit_epochs,
+        listener=EventListener(),
     )
 
 

@@ -10,6 +10,7 @@ from evidence_hpo.search.retrain_files import retrain_to_files
 from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
 from evidence_hpo.step import run_step
+from evidence_hpo.tracking.events import EventListener
 
 
 def retrain_chosen(
@@ -38,7 +39,7 @@ def retrain_chosen(
     """
     plan = Chosen.model_validate(read_artefact(chosen, "chosen"))
     inputs = open_training_inputs(backbones, manifests, texts, examples)
-    retrain_to_files(plan, plan.configuration, "final", seed, settings, inputs, record, model)
+    retrain_to_files(plan, plan.configuration, "final", seed, settings, inputs, record, model, listener=EventListener())
 
 
 if __name__ == "__main__":

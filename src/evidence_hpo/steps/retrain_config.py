@@ -12,6 +12,7 @@ from evidence_hpo.search.settings import RetrainRunSettings
 from evidence_hpo.search.training_inputs import open_training_inputs
 from evidence_hpo.search.trial_cache import link_directory
 from evidence_hpo.step import run_step
+from evidence_hpo.tracking.events import EventListener
 
 
 def retrain_config(
@@ -47,7 +48,9 @@ def retrain_config(
         write_artefact(record, "retrain_record", absent.model_dump(mode="json"))
         return
     inputs = open_training_inputs(backbones, manifests, texts, examples)
-    retrain_to_files(plan, plan.configurations[rank], "retrain", seed, settings, inputs, record, model)
+    retrain_to_files(
+        plan, plan.configurations[rank], "retrain", seed, settings, inputs, record, model, listener=EventListener()
+    )
 
 
 if __name__ == "__main__":

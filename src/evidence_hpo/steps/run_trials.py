@@ -8,6 +8,7 @@ from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import write_artefact_lines
 from evidence_hpo.search.shard import Shard
 from evidence_hpo.step import run_step
+from evidence_hpo.tracking.events import EventListener
 
 
 def run_trials(
@@ -43,6 +44,7 @@ def run_trials(
         texts=tuple(texts),
         examples=tuple(examples),
         cache=WORK / "trials",
+        listener=EventListener(),
     )
     records = work.run(trials_per_gpu)
     write_artefact_lines(output, "trial", [record.model_dump(mode="json") for record in records])

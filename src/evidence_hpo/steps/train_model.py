@@ -16,6 +16,7 @@ from evidence_hpo.search.settings import SingleRunSettings
 from evidence_hpo.search.single_runs import train_single
 from evidence_hpo.search.training_inputs import open_training_inputs
 from evidence_hpo.step import run_step
+from evidence_hpo.tracking.events import EventListener
 from evidence_hpo.training.prediction import load_model, predict
 
 
@@ -41,7 +42,7 @@ def train_model(
         run: Name of the run.
         backbones: The encoder's folder.
         manifests: Its manifest.
-        texts: Text files of the token caches of the training and validation splits.
+        texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
         record: ``record.json``.
         model: Folder of the weights.
@@ -51,7 +52,7 @@ def train_model(
         configuration: ``config.yaml``.
     """
     inputs = open_training_inputs(backbones, manifests, texts, examples)
-    written = train_single(run, settings, inputs, work_folder(run), model)
+    written = train_single(run, settings, inputs, work_folder(run), model, EventListener())
     data = inputs.of_run(settings.parameters, settings.architecture)
     scored = classification_report(predict(load_model(model), data.validation, settings.runtime))
     write_artefact(report, "run_report", scored)

@@ -17,6 +17,7 @@ from evidence_hpo.training.checkpoints import Checkpoints, Progress, optimizer_t
 from evidence_hpo.training.inference import NonFinitePredictionError, evaluate_model
 from evidence_hpo.training.losses import class_weights, window_losses
 from evidence_hpo.training.memory import release_memory
+from evidence_hpo.training.observer import Observer, Unobserved
 from evidence_hpo.training.optimizers import build_optimizer
 from evidence_hpo.training.precision import Compute
 from evidence_hpo.training.schedules import learning_rate_factors
@@ -73,6 +74,7 @@ class Training:
         keep_best: Keep the best weights.
         keep_last: Write a resume point after the last epoch too, so that the run can go on later.
         progress: What is done so far.
+        observer: Is told of each evaluation and finished epoch.
     """
 
     spec: RunSpec
@@ -86,6 +88,7 @@ class Training:
     keep_best: bool
     keep_last: bool = False
     progress: Progress = field(default_factory=Progress)
+    observer: Observer = field(default_factory=Unobserved)
 
     def __post_init__(self) -> None:
         self.steps_per_epoch = sum(1 for _ in self.optimizer_steps(0))
@@ -104,6 +107,7 @@ class Training:
         if self.progress.epoch and (ending := self.finished()):
             return ending
         for epoch in range(self.progress.epoch, self.spec.last_epoch):
+            began = time.monotonic()
             seed_generators(self.spec.seed, "epoch", epoch)
             losses = torch.zeros(self.steps_per_epoch, device=self.compute.device)
             self.tally = TrainingTally(self.data, self.compute.device)
@@ -119,10 +123,12 @@ class Training:
             if ending := self.finished():
                 if self.keep_last:
                     self.save(always=True)
+                self.observer.epoch_finished(epoch + 1, time.monotonic() - began)
                 return ending
             asked = self.stop.requested
             saved = self.save(always=asked)
             self.report(f"epoch {epoch + 1} of {self.spec.last_epoch} finished")
+            self.observer.epoch_finished(epoch + 1, time.monotonic() - began)
             if saved or asked:
                 self.stop.check()
         return Ending("complete")
@@ -189,6 +195,7 @@ class Training:
         if self.keep_best and point.epoch == self.spec.last_epoch:
             self.checkpoints.offer(self.model.state_dict(), point.epoch, point.step, point.epoch)
         self.progress.evaluations.append({"epoch": point.epoch, "train": train, "metrics": {}})
+        self.observer.evaluated(self.progress.evaluations[-1], point.step)
         self.report(f"epoch {point.epoch:g}: loss {train['loss']:.4f}")
         return None
 
@@ -206,6 +213,7 @@ class Training:
             self.checkpoints.offer(self.model.state_dict(), points[0].epoch, last, value)
         for point in points:
             self.progress.evaluations.append({"epoch": point.epoch, "train": train, "metrics": metrics})
+            self.observer.evaluated(self.progress.evaluations[-1], last)
             losses_shown = f"loss {train['loss']:.4f}, validation loss {metrics['loss']:.4f}"
             self.report(f"epoch {point.epoch:g}: {losses_shown}, {self.spec.objective} {value:.4f}")
         for point in points:

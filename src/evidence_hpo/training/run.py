@@ -22,6 +22,7 @@ from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.batches import evaluation_data, training_data
 from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model
 from evidence_hpo.training.loop import Ending, Stop, Training, Unstopped, best_evaluation
+from evidence_hpo.training.observer import Observer, Unobserved
 from evidence_hpo.training.optimizers import freeze_layers
 from evidence_hpo.training.precision import Compute, choose_compute
 from evidence_hpo.training.seeding import make_deterministic, seed_generators
@@ -44,6 +45,7 @@ def run(
     alone: bool = True,
     extensible: bool = False,
     must_resume: bool = False,
+    observer: Observer | None = None,
 ) -> RunResult:
     """Train, evaluate, and export the best weights; of a refit (see :class:`RunSpec`) the last.
 
@@ -66,6 +68,7 @@ def run(
             more epochs: those of a run that differs in the number of epochs or the patience alone are taken. From
             there on the learning rate follows the schedule of the new number; ``RunResult.schedules`` says so.
         must_resume: Whether an intact resume point must be there.
+        observer: Is told of each evaluation and finished epoch; None: nobody is.
 
     Raises:
         ConfigurationError: A parameter or the device does not fit the backbone or the machine.
@@ -90,6 +93,7 @@ def run(
         stop or Unstopped(),
         keep_best=model is not None,
         keep_last=extensible,
+        observer=observer,
     )
     training, ending = _train_in_parts(make, started, alone, must_resume)
     if model is not None and kept.best:
@@ -163,6 +167,7 @@ def make_training(
     *,
     keep_best: bool,
     keep_last: bool,
+    observer: Observer | None = None,
 ) -> Training:
     """Return the moving parts of a run with fresh weights; see :class:`Training` for the arguments.
 
@@ -199,6 +204,7 @@ def make_training(
         stop=stop,
         keep_best=keep_best,
         keep_last=keep_last,
+        observer=observer or Unobserved(),
     )
 
 
