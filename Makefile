@@ -41,11 +41,12 @@ report: $(INSTALLED)  ## Write results/report.html from the results that are the
 mlflow-ui: $(INSTALLED)  ## Show the study in MLflow on http://127.0.0.1:5000 (PORT=n)
 	$(BIN)/evidence-hpo track --ui --port $(or $(PORT),5000)
 
-test: $(INSTALLED)  ## Run all tests
-	$(BIN)/pytest
+test: $(INSTALLED)  ## Run all tests: those of single modules two at a time, then whole studies, which use both cores themselves
+	$(BIN)/pytest tests/unit --numprocesses 2
+	$(BIN)/pytest tests/workflow tests/cluster
 
 test-unit: $(INSTALLED)  ## Run the fast tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest tests/unit --numprocesses 2
 
 lint: $(INSTALLED)  ## Check style, types, the workflow and generated files
 	$(BIN)/ruff check .

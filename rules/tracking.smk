@@ -12,13 +12,14 @@ rule sync_tracking:
         study.figures(),
     output:
         state=paths.TRACKING_STATE,
+    localrule: True
     log:
         "results/logs/sync_tracking.log",
     conda:
         "../envs/tracking.yaml"
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=by_attempt(2000),
+        runtime=by_attempt(60),
     params:
         settings=study.configuration.tracking.model_dump_json(),
         code=code_of("sync_tracking"),

@@ -435,14 +435,6 @@ class StudyGraph:
         return [paths.TRACKING_STATE] if self.configuration.tracking.enabled else []
 
     @property
-    def pretrains_backbones(self) -> bool:
-        """Whether preparing an encoder is more than fetching or making one."""
-        return any(
-            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
-            for backbone in self.configuration.backbones.values()
-        )
-
-    @property
     def threads(self) -> int:
         """CPU threads of a job that trains."""
         return self.configuration.training.runtime.threads

@@ -132,6 +132,7 @@ class SlurmCluster:
         """Put a running job back into the queue, as a preemption does, and let it begin without a wait."""
         self.query("scontrol", "requeue", job)
         _wait(lambda: not self._processes(job), f"the end of job {job}", seconds=60)
+        time.sleep(2.0)  # in which its node tells the controller
         self.start_now(job)
 
     def start_now(self, job: str) -> None:

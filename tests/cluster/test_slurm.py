@@ -27,7 +27,7 @@ ONE_LONG_TRIAL = {
     "search.stages.stage1.pruner.kind": "none",
     "training.early_stopping_patience": 0,
     # Acts on nothing here; it must pass two shells on its way into the job unchanged.
-    "data.corpus.files.posts": 'it\'s "one" $HOME/`file`; {posts}.csv',
+    "data.corpus.files.posts": 'it\'s "one" $HOME/`file`.csv',
 }
 
 
