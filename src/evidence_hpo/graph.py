@@ -444,6 +444,14 @@ class StudyGraph:
         """Trials that a job of the search runs at once where it has a GPU."""
         return self.configuration.search.trials_per_gpu
 
+    @property
+    def pretrains_backbones(self) -> bool:
+        """Whether preparing an encoder is more than fetching or making one."""
+        return any(
+            isinstance(backbone, ScratchBackbone) and backbone.pretraining_epochs > 0
+            for backbone in self.configuration.backbones.values()
+        )
+
 
 def single_run_settings(configuration: Configuration) -> SingleRunSettings:
     """Return what a run outside the search is made with: the fixed parameters, and what the section `run` says.

@@ -57,7 +57,7 @@ def test_no_study_and_an_unfinished_search_are_exit_code_2(study: Path) -> None:
     assert (code, "the search is not finished" in message) == (2, True)
     (study / "results/configuration.yaml").unlink()
     code, message = refused(study)
-    assert (code, "name its --configfile" in message) == (2, True)
+    assert (code, "name the study's --configfile" in message) == (2, True)
 
 
 def test_a_search_that_would_run_again_is_not_started(study: Path) -> None:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tests.unit.training.training_toys import FILLER, Banks
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from training_toys import FILLER, Banks
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from evidence_hpo.config.parameters import TrialParameters, active_parameters

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from training_toys import Banks
+from tests.unit.training.training_toys import Banks
 
 from evidence_hpo.config.policies import POLICIES
 from evidence_hpo.files import canonical_json, digest_directory

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.unit.training.training_toys import Banks
 from torch import Tensor
-from training_toys import Banks
 
 from evidence_hpo.config.parameters import ARCHITECTURES, TrialParameters, parameter_conditions, parameter_names
 from evidence_hpo.config.policies import POLICIES

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_toys import Banks
+from tests.unit.training.training_toys import Banks
 
 from evidence_hpo.config.configuration import default_configuration
 from evidence_hpo.config.known_spaces import KNOWN_SPACES
