@@ -12,9 +12,9 @@ rule sync_tracking:
         study.figures(),
     output:
         state=paths.TRACKING_STATE,
-    localrule: True
     log:
         "results/logs/sync_tracking.log",
+    localrule: True
     conda:
         "../envs/tracking.yaml"
     resources:

@@ -23,11 +23,11 @@ ONE_LONG_TRIAL = {
     "search.stages.stage1.trials": 2,
     "search.stages.stage1.first_round": 2,
     "search.stages.stage1.shards": 2,
-    "search.stages.stage1.epochs": 40,
+    "search.stages.stage1.epochs": 250,
     "search.stages.stage1.pruner.kind": "none",
     "training.early_stopping_patience": 0,
-    # Acts on nothing here; it must pass two shells on its way into the job unchanged.
-    "data.corpus.files.posts": 'it\'s "one" $HOME/`file`.csv',
+    # Acts on nothing here; it must reach the job, through several shells, as it is.
+    "data.corpus.files.posts": "my posts, all/of them.csv",
 }
 
 
@@ -58,7 +58,7 @@ def test_a_preempted_trial_goes_on_from_its_last_epoch(cluster: SlurmCluster, fi
     run = Run(there, on_slurm(there, SHARD, *options))
     log = there.folder / LOG
     try:
-        wait_for_text(log, "epoch 5 of 40 finished", seconds=300)
+        wait_for_text(log, "epoch 5 of 250 finished", seconds=300)
         [job] = cluster.jobs("RUNNING")
         reading = ThreadPoolExecutor(1).submit(wait_for_text, log, "interrupted at stage1 trial 0: 0 of 1", 60)
         cluster.requeue(job)
@@ -67,9 +67,9 @@ def test_a_preempted_trial_goes_on_from_its_last_epoch(cluster: SlurmCluster, fi
     finally:
         run.end()
     assert "SIGTERM: stops after this epoch" in stopped
-    done = max(map(int, re.findall(r"epoch (\d+) of 40 finished", stopped)))
+    done = max(map(int, re.findall(r"epoch (\d+) of 250 finished", stopped)))
     again = list(map(int, re.findall(r"epoch (\d+): loss", log.read_text(encoding="utf-8"))))
-    assert again == list(range(done + 1, 41)), "no epoch was lost, and none was done twice"
+    assert again == list(range(done + 1, 251)), "no epoch was lost, and none was done twice"
     assert _record(there) == _record(here)
 
 
