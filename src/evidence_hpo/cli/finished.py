@@ -29,7 +29,7 @@ def settings_of(
         ConfigurationError: It is wrong.
     """
     if configfile or override:
-        return checked_configuration(configfile, override, folder), settings_options(configfile, override)
+        return checked_configuration(configfile, override, folder), settings_options(configfile, override, folder)
     configuration = recorded_configuration(folder)
     return configuration, settings_options([folder / RESOLVED_CONFIGURATION], None)
 

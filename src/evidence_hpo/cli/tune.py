@@ -139,7 +139,7 @@ def tune(
     values = [*overrides_of(asked, overlays, override or [], folder), *(override or [])]
     configuration = checked_configuration(overlays, values, folder)
     targets = stage_targets(configuration, stage, paths.STAGE_SUMMARY) if stage else []
-    options = settings_options(overlays, values)
+    options = settings_options(overlays, values, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if stop_on_error:
         options += ["--workflow-profile", str(_impatient_profile(folder))]

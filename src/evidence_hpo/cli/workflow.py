@@ -11,7 +11,8 @@ import typer
 from evidence_hpo.config.configuration import Configuration
 from evidence_hpo.config.loading import load_configuration, merge, read_yaml
 from evidence_hpo.config.overrides import parse_overrides
-from evidence_hpo.files import canonical_json
+from evidence_hpo.files import digest_json, write_json
+from evidence_hpo.paths import WORK
 
 __all__ = [
     "Overlays",
@@ -51,11 +52,26 @@ def checked_configuration(
     return load_configuration(merge(raw, {"overrides": parse_overrides(override or [])}), folder or Path.cwd())
 
 
-def settings_options(configfile: list[Path] | None, override: list[str] | None) -> list[str]:
-    """Return the overlays and the overrides as Snakemake takes them."""
-    overlays = ["--configfile", *(str(path.resolve()) for path in configfile)] if configfile else []
+def settings_options(
+    configfile: list[Path] | None, override: list[str] | None, folder: Path | None = None
+) -> list[str]:
+    """Return the overlays and the overrides as Snakemake takes them.
+
+    Overrides become one more overlay, a file in the work folder: on a cluster every job's command repeats the options,
+    through several shells, in which a value with quotes or a dollar sign would not survive.
+
+    Args:
+        configfile: Overlays.
+        override: Texts ``key=value``.
+        folder: Folder of the study; None: the working directory.
+    """
+    overlays = list(configfile or [])
     values = parse_overrides(override or [])
-    return [*overlays, *(["--config", f"overrides={canonical_json(values)}"] if values else [])]
+    if values:
+        path = (folder or Path.cwd()) / WORK / "overrides" / f"{digest_json(values)[:16]}.json"
+        write_json(path, {"overrides": values})
+        overlays.append(path)
+    return ["--configfile", *(str(path.resolve()) for path in overlays)] if overlays else []
 
 
 def snakemake_command() -> list[str]:
