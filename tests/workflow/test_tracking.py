@@ -221,8 +221,10 @@ def test_a_study_is_tracked_at_its_end_and_an_unreachable_store_does_not_fail_it
     assert study.planned() == {}
 
     study.settings = overlay(TINY, {"tracking": {"enabled": True}})
-    # The picture of the graph and the resolved configuration belong to the whole configuration.
-    assert study.planned() == {"sync_tracking": 1, "draw_dag": 1, "write_configuration": 1}
+    # The picture of the graph and the resolved configuration belong to the whole configuration, cost and overview tell
+    # of all jobs.
+    last = {"report_cost": 1, "write_overview": 1}
+    assert study.planned() == {"sync_tracking": 1, "draw_dag": 1, "write_configuration": 1, **last}
     study.run("--cores", "2")
     assert read_json(study.folder / paths.TRACKING_STATE)["pending_runs"] == 0
     check_exactly_once(study.folder)
