@@ -3,7 +3,7 @@
 #   install.sh system          packages of the distribution (as root): git for the provenance, Python where the base has none
 #   install.sh packages DIR    the environment /opt/venv with the exact versions of DIR/constraints.txt
 #   install.sh program DIR     this package itself, from the checkout in DIR
-# TORCH_INDEX names another package index for PyTorch, as https://download.pytorch.org/whl/cpu; empty: the default index.
+# TORCH_INDEX names a further package index, as that of PyTorch for CPUs, whose builds are a tenth as large; empty: none.
 set -eu
 
 VENV=${VENV:-/opt/venv}
@@ -25,7 +25,7 @@ packages() {
     python3 -m venv "$VENV"
     torch=$(sed -n 's/^ *"\(torch==[^"]*\)",$/\1/p' "$1/pyproject.toml")
     "$VENV/bin/pip" install --disable-pip-version-check --constraint "$1/constraints.txt" \
-        ${TORCH_INDEX:+--index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple} "$torch"
+        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$torch"
     # The dependencies alone: the package is not there yet, so that a change of the code makes no new environment.
     "$VENV/bin/python" - "$1/pyproject.toml" > /tmp/requirements.txt <<'PYTHON'
 import sys, tomllib

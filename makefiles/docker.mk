@@ -1,12 +1,12 @@
-# The image: docs/how-to/containers.md. DEVICE=gpu takes a CUDA base and PyTorch with CUDA; IMAGE names it.
+# The image: docs/how-to/containers.md. DEVICE=gpu takes a CUDA base; TORCH_INDEX names the index of PyTorch's CPU builds, without
+# which the image holds CUDA too; IMAGE names it.
 IMAGE ?= evidence-hpo
 DEVICE ?= cpu
 COMMAND ?= run --cores $(CORES)
 BASE_cpu := python:3.11-slim-bookworm
 BASE_gpu := nvidia/cuda:12.8.1-base-ubuntu24.04
-TORCH_cpu := https://download.pytorch.org/whl/cpu
 BASE ?= $(BASE_$(DEVICE))
-TORCH_INDEX ?= $(TORCH_$(DEVICE))
+TORCH_INDEX ?=
 
 .PHONY: docker-build docker-run
 

@@ -132,6 +132,7 @@ def test_a_full_disk_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("evidence_hpo.study_log.os.write", full)
     append_event(tmp_path / "log", "one")
+    assert read_events(tmp_path / "log")[0] == []
 
 
 def record(event: LogEvent | None, **fields: Any) -> logging.LogRecord:
