@@ -73,7 +73,7 @@ def test_the_report_has_counts_by_method_and_reason_and_no_text(augmented: Study
     assert (results / "reports" / "augmentation.svg").is_file()
     augmented.run("--report", "results/report.html")
     page = (results / "report.html").read_text(encoding="utf-8")
-    assert "Augmentation" in page
+    assert "Training data" in page
     assert "variants made and rejected" in page
 
 
