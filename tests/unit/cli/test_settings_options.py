@@ -17,7 +17,7 @@ def test_overrides_come_last_in_a_file_of_their_own(tmp_path: Path) -> None:
     assert Path(last).is_relative_to(tmp_path / "results/work")
     assert read_yaml(Path(last))["overrides"] == {
         "study.name": "a",
-        "data.corpus.files.posts": "it's \"x\" $HOME {name}.csv",
+        "data.corpus.files.posts": 'it\'s "x" $HOME {name}.csv',
         "search.stages.0.trials": 5,
     }
     assert settings_options([mine], VALUES, tmp_path) == [flag, first, last]
