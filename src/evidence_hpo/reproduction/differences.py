@@ -18,9 +18,7 @@ from evidence_hpo.search.trial_cache import WEIGHTS
 from evidence_hpo.tokens.banks import TokenBank
 from evidence_hpo.tokens.cache import TokenCache
 
-__all__ = ["KINDS", "Difference", "differences", "refuse_changed"]
-
-KINDS = ("data", "model", "code", "versions", "hardware", "commit")
+__all__ = ["Difference", "differences", "refuse_changed"]
 
 _HARDWARE = ("machine", "system", "processor", "instructions", "gpus", "cuda")
 """What may change the bits; how many processors there are does not."""
@@ -31,6 +29,7 @@ class Difference:
     """One thing that is not as recorded."""
 
     kind: str
+    """data, model, code, versions, hardware or commit."""
     what: str
     recorded: str
     here: str

@@ -115,6 +115,12 @@ def test_a_launch_records_what_it_runs_and_how_it_ended(tmp_path: Path, snakemak
     assert len(snakemake) == 1
 
 
+def test_a_run_outside_the_study_leaves_its_configuration_alone(tmp_path: Path, snakemake: list[list[str]]) -> None:
+    launch(Launch(tmp_path, default_configuration(), ["x"], [], is_study=False))
+    assert (tmp_path / "arguments").read_text().split()[0] == "x"
+    assert snakemake
+
+
 def test_a_dry_run_records_nothing(tmp_path: Path, snakemake: list[list[str]]) -> None:
     assert launch(Launch(tmp_path, default_configuration(), ["--dry-run"], [])) == 1
     assert [event["event"] for event in read_events(tmp_path / "results/logs/study.jsonl")[0]] == ["job_failed"]
