@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+REPOSITORY = Path(__file__).parents[3]
 TRIALS = 200
 WARM_UP = 40
 MEGABYTE = 2**20
@@ -17,8 +18,8 @@ from pathlib import Path
 import psutil
 
 sys.path.insert(0, sys.argv[1])
-from conftest import make_inputs, small_spec
 from evidence_hpo.training.run import run
+from tests.unit.training.conftest import make_inputs, small_spec
 
 inputs, resident = make_inputs(Path("data")), []
 for number in range(int(sys.argv[2])):
@@ -33,7 +34,7 @@ Path("resident.json").write_text(json.dumps(resident))
 
 
 def test_memory_stays_flat_over_two_hundred_runs(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(TRIALS)]
+    command = [sys.executable, "-c", SCRIPT, str(REPOSITORY), str(TRIALS)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     resident = json.loads((tmp_path / "resident.json").read_text())
