@@ -31,6 +31,7 @@ rule augment_examples:
     wildcard_constraints:
         source="original|textattack",
         method="|".join(METHODS["simple"]),
+    priority: FIRST
     conda:
         "../envs/core.yaml"
     threads: 1
@@ -59,6 +60,7 @@ rule build_textattack:
         ready=TEXTATTACK_READY,
     log:
         "results/logs/build_textattack.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -83,6 +85,7 @@ rule prepare_wordnet:
         directory(paths.NLTK_DATA),
     log:
         "results/logs/prepare_wordnet.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/textattack.yaml"
@@ -118,6 +121,7 @@ rule augment_with_textattack:
     wildcard_constraints:
         source="original|simple",
         method="|".join(METHODS["textattack"]),
+    priority: FIRST
     conda:
         "../envs/textattack.yaml"
     threads: 1

@@ -32,6 +32,11 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+# Priority of the rules that train and of those that they wait for. A core that falls free goes to them before figures,
+# tables and reports, whose priority is 0.
+FIRST = 1
+
+
 def code_of(step):
     """Return the digest of a step's code: a param of its rule, so that a change reruns exactly what depends on it."""
     return code_digest(f"evidence_hpo.steps.{step}")

@@ -8,6 +8,7 @@ rule prepare_corpus:
         report=paths.CORPUS_REPORT,
     log:
         "results/logs/prepare_corpus.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -41,6 +42,7 @@ rule split_corpus:
         test_annotations=paths.SPLIT_ANNOTATIONS.format(split="test"),
     log:
         "results/logs/split_corpus.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -71,6 +73,7 @@ rule build_examples:
         examples=paths.EXAMPLES,
     log:
         "results/logs/build_examples/{task}.{split}.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"

@@ -8,6 +8,7 @@ rule select_configs:
         selected=paths.SELECTED,
     log:
         "results/logs/{architecture}/retrain/select_configs.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -48,6 +49,7 @@ rule retrain_config:
         "results/logs/{architecture}/retrain/rank_{rank}/seed_{seed}.log",
     benchmark:
         "results/benchmarks/{architecture}/retrain/rank_{rank}/seed_{seed}.tsv"
+    priority: FIRST
     conda:
         "../envs/training.yaml"
     threads: study.threads
@@ -78,6 +80,7 @@ rule choose_config:
         chosen=paths.CHOSEN,
     log:
         "results/logs/{architecture}/retrain/choose_config.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -117,6 +120,7 @@ rule retrain_chosen:
         "results/logs/{architecture}/retrain/final/seed_{seed}.log",
     benchmark:
         "results/benchmarks/{architecture}/retrain/final/seed_{seed}.tsv"
+    priority: FIRST
     conda:
         "../envs/training.yaml"
     threads: study.threads
@@ -163,6 +167,7 @@ rule refit_chosen:
         "results/logs/{architecture}/retrain/refit/seed_{seed}.log",
     benchmark:
         "results/benchmarks/{architecture}/retrain/refit/seed_{seed}.tsv"
+    priority: FIRST
     conda:
         "../envs/training.yaml"
     threads: study.threads

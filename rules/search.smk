@@ -10,6 +10,7 @@ rule define_space:
         "results/logs/{architecture}/{stage}/define_space.log",
     wildcard_constraints:
         stage=study.stage_pattern(narrowed=False),
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -46,6 +47,7 @@ rule narrow_space:
         "results/logs/{architecture}/{stage}/narrow_space.log",
     wildcard_constraints:
         stage=study.stage_pattern(narrowed=True),
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -80,6 +82,7 @@ rule propose_trials:
         proposals=paths.PROPOSALS,
     log:
         "results/logs/{architecture}/{stage}/round_{round}/propose_trials.log",
+    priority: FIRST
     localrule: True
     conda:
         lambda wildcards: study.proposal_environment(
@@ -128,6 +131,7 @@ rule run_trials:
         "results/logs/{architecture}/{stage}/round_{round}/shard_{shard}.log",
     benchmark:
         paths.SHARD_BENCHMARK
+    priority: FIRST
     conda:
         "../envs/training.yaml"
     threads: study.threads * study.trials_per_gpu
@@ -168,6 +172,7 @@ rule collect_trials:
         summary=paths.STAGE_SUMMARY,
     log:
         "results/logs/{architecture}/{stage}/collect_trials.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/core.yaml"

@@ -7,6 +7,7 @@ rule prepare_backbone:
         manifest=paths.BACKBONE_MANIFEST,
     log:
         "results/logs/prepare_backbone/{backbone}.log",
+    priority: FIRST
     localrule: not study.pretrains_backbones
     conda:
         "../envs/training.yaml"
@@ -37,6 +38,7 @@ rule tokenize_examples:
         rows=paths.TOKEN_EXAMPLES,
     log:
         "results/logs/tokenize_examples/{backbone}.{task}.{split}.log",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/training.yaml"
@@ -74,6 +76,7 @@ rule tokenize_augmented:
     wildcard_constraints:
         source="original|simple|textattack",
         method="[a-z_]+",
+    priority: FIRST
     localrule: True
     conda:
         "../envs/training.yaml"

@@ -20,6 +20,7 @@ rule train_model:
         "results/benchmarks/runs/{run}.tsv"
     wildcard_constraints:
         run=r"[A-Za-z0-9][\w-]*",
+    priority: FIRST
     conda:
         "../envs/training.yaml"
     threads: study.threads

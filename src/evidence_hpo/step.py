@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import inspect
 import os
 import sys
@@ -34,6 +35,9 @@ def run_step(function: Callable[..., None], arguments: Sequence[str] | None = No
     # The number of threads is a setting of the run, never the machine's; libraries read this when first imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if not gc.isenabled():  # in a process of its own, see evidence_hpo.steps
+        gc.freeze()
+        gc.enable()
     name = function.__name__
     try:
         values, log, code = _parse(function, arguments)

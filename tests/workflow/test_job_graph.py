@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import networkx
@@ -29,13 +30,18 @@ TRAINING_RULES = {
     "refit_chosen",
     "summarize_retraining",
 }
+TRAINING_JOBS = {"run_trials", "retrain_config", "retrain_chosen", "refit_chosen"}
 AUGMENTING_RULES = {"augment_examples", "augment_with_textattack", "tokenize_augmented", "summarize_augmentation"}
 READERS_OF_THE_TEST_SPLIT = {"build_examples", "tokenize_examples", "evaluate"}
 
 
-@pytest.fixture(params=CONFIGURATIONS, ids=lambda given: given.stem if isinstance(given, Path) else given or "default")
-def graph(request: pytest.FixtureRequest, tmp_path: Path) -> networkx.DiGraph[int]:
-    study = make_study(tmp_path, REFIT if request.param == "refit" else {})
+@pytest.fixture(
+    scope="module",
+    params=CONFIGURATIONS,
+    ids=lambda given: given.stem if isinstance(given, Path) else given or "default",
+)
+def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> networkx.DiGraph[int]:
+    study = make_study(tmp_path_factory.mktemp("study"), REFIT if request.param == "refit" else {})
     arguments = ["--configfile", str(request.param)] if isinstance(request.param, Path) else []
     return read_job_graph(study.run(*arguments, "--forceall", "--dag", "dot").stdout)
 
@@ -87,3 +93,14 @@ def test_graph_has_every_phase(graph: networkx.DiGraph[int], request: pytest.Fix
     assert ("refit_chosen" in rules) == refits
     assert rules >= {"evaluate", "report_evaluation", "summarize_study", "plot_search", "plot_evaluation", "draw_dag"}
     assert rules >= {"export_model", "analyse_search", "export_study", "report_cost", "write_overview"}
+
+
+def test_jobs_that_train_and_those_they_wait_for_go_first(graph: networkx.DiGraph[int]) -> None:
+    rules = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "rules").glob("*.smk"))
+    first = {
+        name for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", rules, re.M) if "priority: FIRST" in body
+    }
+    jobs: dict[int, Job] = {node: graph.nodes[node]["job"] for node in graph}
+    trains = {node for node, job in jobs.items() if job.rule in TRAINING_JOBS}
+    awaited = trains.union(*(networkx.ancestors(graph, node) for node in trains))
+    assert {jobs[node].rule for node in awaited} == first & {job.rule for job in jobs.values()}
