@@ -1,4 +1,4 @@
-# Single commands under the guides' names: thin calls of evidence-hpo. ARGS passes further options.
+# Single commands under short names: thin calls of evidence-hpo. ARGS passes further options.
 STUDY_DIR ?= .
 EXPERIMENTS_DIR ?= .
 CHECKPOINT_PATH ?=

@@ -1,4 +1,4 @@
-# The searches of the guides under their names: thin calls of the workflow with a preset. Every target takes CONFIG (further
+# The searches of the presets under short names: thin calls of the workflow with a preset. Every target takes CONFIG (further
 # overlays, as your own data), ARGS (further options, as --override key=value) and CORES. Give the same knobs in each call
 # of a study: they are settings, and what they change is run again.
 TASKS := criteria evidence share joint

@@ -62,7 +62,8 @@ def reproduce(
     First it says what differs from how the run was made. Changed data or weights are refused. The result is written to
     results/reproduce/<run>/<mode>.json.
 
-    Exit codes: 0 all metrics within the tolerance, 1 not, or refused, 3 a run or file is missing, 5 no tracking store.
+    Exit codes: 0 all metrics within the tolerance, 1 not, or refused, 2 an option or the machine, 3 a run, file or
+    local store is missing, 4 storage, 5 the tracking store cannot be reached.
 
     Example: evidence-hpo reproduce --run-id criteria/final/seed_0 --mode train
     """

@@ -1,4 +1,4 @@
-"""The command `tune`: a search by a preset and the options of the guides; `run` with other words, and its verdict."""
+"""The command `tune`: a search by a preset and options of its own; `run` with other words, and its verdict."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Direction(StrEnum):
 
 
 Preset = Annotated[str | None, typer.Option(help=f"Preset, as in presets/; default: {_DEFAULT_PRESET}.")]
-ModeOption = Annotated[Mode | None, typer.Option("--mode", help="The presets multi_stage or maximal.")]
+ModeOption = Annotated[Mode | None, typer.Option("--mode", help="multistage (preset multi_stage) or maximal.")]
 Architectures = Annotated[
     list[str] | None,
     typer.Option("--architectures", "--architecture", help="Architectures, repeated or with commas."),

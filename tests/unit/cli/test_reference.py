@@ -40,13 +40,13 @@ def test_every_command_has_its_section_and_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_every_command_of_the_documents_is_in_the_table(name: str) -> None:
-    table = PAGE_TEXT.split("## Where the documents' commands are")[1]
+    table = PAGE_TEXT.split("## Coming from an earlier program")[1]
     assert name in table
 
 
 def test_what_the_table_sends_people_to_is_there() -> None:
     """Commands that other parts of the project add are on the page before they are in the program."""
-    table = PAGE_TEXT.split("## Where the documents' commands are")[1]
+    table = PAGE_TEXT.split("## Coming from an earlier program")[1]
     named = set(re.findall(r"evidence-hpo ([a-z-]+)", table))
     assert named - set(COMMANDS) <= {"train", "reproduce", "track"}
     makefiles = [workflow_folder() / "Makefile", *(workflow_folder() / "makefiles").glob("*.mk")]
