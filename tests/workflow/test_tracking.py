@@ -186,7 +186,12 @@ def test_follow_shows_runs_while_their_jobs_write_and_ends_with_the_study(tmp_pa
 def test_ctrl_c_ends_follow_cleanly(tmp_path: Path) -> None:
     write_stage(tmp_path, [record(0)], finished=0)
     write_events(tmp_path, events_of(record(0))[:2])
-    process = subprocess.Popen(track(tmp_path, "--follow", "--interval", "0.3"), cwd=tmp_path, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        track(tmp_path, "--follow", "--interval", "0.3"),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    )
     wait_for(tmp_path / paths.TRACKING_DATABASE, "SELECT COUNT(*) > 0 FROM metrics", 1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
