@@ -103,7 +103,10 @@ class EnergyMeter:
     def __init__(self) -> None:
         self._packages = package_counters()
         self._gpus = gpu_counters()
-        self._gpus_before = {uuid: read() for uuid, read in self._gpus.items()}
+        try:
+            self._gpus_before = {uuid: read() for uuid, read in self._gpus.items()}
+        except Exception:  # a card that has gone: no reason for a step not to start
+            self._gpus, self._gpus_before = {}, {}
         self._ended = threading.Event()
         if self._packages:
             threading.Thread(target=self._sample, daemon=True).start()

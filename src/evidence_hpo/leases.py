@@ -1,8 +1,8 @@
 """Leases of GPUs: of the jobs on one machine, whoever starts them, no two train on the same card.
 
 A lease is a lock of the operating system on a file that stands for the card, so it ends with the job's process, however
-that dies. Where there is no ``nvidia-smi``, where SLURM assigned the cards, and where no card is visible, nothing is
-leased.
+that dies. Where there is no ``nvidia-smi``, where SLURM assigned a single card, and where no card is visible, nothing
+is leased.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def take_card() -> str | None:
     """
     global _held
     folder = os.environ.get(LEASES_VARIABLE) or _FOLDER
-    if folder == "off" or _HELD_VARIABLE in os.environ or _assigned_by_slurm():
+    if folder == "off" or _HELD_VARIABLE in os.environ:
         return None
     cards = _usable_cards()
-    if not cards:
+    if not cards or (len(cards) == 1 and _assigned_by_slurm()):
         return None
     _held, card = _lease(cards, Path(folder))
     os.environ[_VISIBLE_VARIABLE] = os.environ[_HELD_VARIABLE] = card.uuid
@@ -128,6 +128,7 @@ def _named(cards: Sequence[Card], entry: str) -> Iterator[Card]:
 
 
 def _assigned_by_slurm() -> bool:
+    """Return whether SLURM gave this job its cards; of several, which a study may share out, no job has one alone."""
     return "SLURM_JOB_ID" in os.environ and _VISIBLE_VARIABLE in os.environ
 
 

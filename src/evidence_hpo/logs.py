@@ -17,21 +17,27 @@ __all__ = ["log_event", "log_path", "open_log"]
 
 
 class _Log:
-    """A file of whole lines, written without a buffer: a line that does not fit is not there at all."""
+    """A file of whole lines, written without a buffer: a line that does not fit is not there at all.
+
+    Each line goes to the end of the file, wherever that is now: the same job, started again elsewhere, may have emptied
+    the file meanwhile, and a line at the old place would leave a hole before it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("wb", buffering=0)
+        path.open("wb").close()
+        self._file = path.open("ab", buffering=0)
 
     def write(self, line: str) -> None:
-        before = self._file.tell()
-        rest = memoryview(line.encode("utf-8"))
+        content = memoryview(line.encode("utf-8"))
+        written = 0
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while written < len(content):
+                written += self._file.write(content[written:])
         except OSError:
             with contextlib.suppress(OSError):
-                self._file.truncate(before)
+                if written:
+                    self._file.truncate(self._file.tell() - written)
             raise
 
     def close(self) -> None:

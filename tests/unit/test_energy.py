@@ -78,6 +78,17 @@ def test_a_card_without_a_counter_is_not_there(monkeypatch: pytest.MonkeyPatch) 
     assert gpu_counters() == {}
 
 
+def test_a_card_that_goes_while_a_step_starts_does_not_stop_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> float:
+        raise RuntimeError("GPU is lost")
+
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(energy, "package_counters", dict)
+    monkeypatch.setattr(energy, "gpu_counters", lambda: {"GPU-aa": lambda: 1.0, "GPU-bb": gone})
+    assert EnergyMeter().joules() == {"cpu": None, "gpus": {}}
+
+
 @pytest.mark.parametrize(
     ("visible", "used"),
     [

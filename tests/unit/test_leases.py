@@ -180,6 +180,15 @@ def test_nothing_is_leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vari
     assert not (tmp_path / "leases").exists()
 
 
+def test_the_cards_of_one_slurm_job_are_shared_out(tmp_path: Path) -> None:
+    """A study run as a whole within an allocation: SLURM gave the cards to it, and not one to each of its jobs."""
+    allocated = {"SLURM_JOB_ID": "1", "CUDA_VISIBLE_DEVICES": "0,1,2"}
+    jobs = start_jobs(tmp_path, {**fake_machine(tmp_path, cards=4), **allocated}, [1.0] * 3)
+    assert {first_line(job) for job in jobs} == {f"GPU-{number:08d}-0000" for number in range(3)}
+    finished = [job.communicate(timeout=25) for job in jobs]
+    assert [job.returncode for job in jobs] == [0] * 3, finished
+
+
 def test_a_folder_that_cannot_be_used_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in fake_machine(tmp_path, cards=1).items():
         monkeypatch.setenv(name, value)

@@ -146,3 +146,16 @@ def test_a_line_that_does_not_fit_is_not_in_the_log_at_all(tmp_path: Path, monke
             log_event("two", "second line")
         log_event("three", "for people only")
     assert events(log) == ["one"]
+
+
+def test_a_twin_that_empties_the_log_leaves_no_hole_in_it(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    with logs.open_log(log):
+        log_event("one", "of the job that runs on")
+        twin = logs._Log(log)
+        log_event("two", "of the job that runs on")
+        twin.write('{"event": "three"}\n')
+        log_event("four", "of the job that runs on")
+        twin.close()
+    assert b"\0" not in log.read_bytes()
+    assert events(log) == ["two", "three", "four"]

@@ -34,7 +34,7 @@ def execute(
 
     Raises:
         TrainingError: The process was asked to end; what is finished lies in the cache.
-        StorageError: The disk is full.
+        StorageError: The disk is full, or another process removed files of a run.
     """
     finished: list[Finished] = []
     with watch_for_interruption() as interruption:
@@ -76,17 +76,27 @@ def _finish(
             tell_finished(listener, key, cached, cached=True)
             return cached
 
-        work = cache.resume_folder(key)
-        work.mkdir(parents=True, exist_ok=True)
-
         def report(line: str) -> None:
             log_event("trial_progress", f"{request.label}: {line}", key=key)
 
-        outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
-        stored = cache.store(key, outcome) if returned else _finished_elsewhere(cache, request)
-        finished = stored or Finished(outcome)
+        finished = _run_and_store(request, runner, cache, report)
         tell_finished(listener, key, finished)
         return finished
+
+
+def _run_and_store(request: RunRequest, runner: Runner, cache: TrialCache, report: Callable[[str], None]) -> Finished:
+    key = request.key
+    work = cache.resume_folder(key)
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        outcome, returned = _run(request, runner, work, cache.model_folder(key), report)
+    except StorageError:  # also of files that a twin removed when it had finished
+        if (elsewhere := _finished_elsewhere(cache, request)) is None:
+            raise
+        return elsewhere
+    if returned:
+        return cache.store(key, outcome, weights=request.keep_weights and outcome.state == "complete")
+    return _finished_elsewhere(cache, request) or Finished(outcome)
 
 
 def _finished_elsewhere(cache: TrialCache, request: RunRequest) -> Finished | None:

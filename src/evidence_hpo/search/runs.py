@@ -96,6 +96,7 @@ def training_runner(
             checkpoints=checkpoints,
             stop=stop,
             alone=alone,
+            keep_points=True,  # the trial cache removes them once it holds the record
             extensible=extensible,
             must_resume=must_resume,
             observer=listener.observer(request.key, work),

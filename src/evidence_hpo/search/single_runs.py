@@ -19,7 +19,7 @@ from evidence_hpo.search.retraining import relative_folder
 from evidence_hpo.search.runs import probe_machine, training_runner
 from evidence_hpo.search.settings import SingleRunSettings
 from evidence_hpo.search.training_inputs import TrainingInputs
-from evidence_hpo.search.trial_cache import WEIGHTS, Finished
+from evidence_hpo.search.trial_cache import LOCK, WEIGHTS, Finished, locked
 from evidence_hpo.search.trials import effective_values
 from evidence_hpo.training.run import RunResult
 from evidence_hpo.training.spec import ENDS
@@ -56,19 +56,22 @@ def train_single(
         ConfigurationError: The run that is gone on from has other settings.
         DataError: There is no intact resume point to go on from.
         TrainingError: The run failed by its own numbers, or was interrupted.
+        StorageError: The disk is full, or another process removed resume points of the run.
     """
     request = single_request(run, settings, inputs)
-    _prepare(work, request, settings.resume_from)
 
     def report(line: str) -> None:
         log_event("run_progress", f"{run}: {line}")
 
     must_resume = settings.resume_from is not None
     runner = training_runner(inputs, extensible=True, must_resume=must_resume, listener=listener)
-    tell_started(listener, request, request.key, cached=False)
-    with watch_for_interruption():
+    waits = f"{run}: waits for another process that trains the same run"
+    with watch_for_interruption() as interruption:
         try:
-            result = runner(request, work, model, report)
+            with locked(work, request.key, waits, interruption.check):
+                _prepare(work, request, settings.resume_from)
+                tell_started(listener, request, request.key, cached=False)
+                result = runner(request, work, model, report)
         except Interrupted:
             message = f"{run}: interrupted; run again to continue from the last finished epoch"
             raise TrainingError(message) from None
@@ -111,17 +114,16 @@ def _prepare(work: Path, request: RunRequest, resume_from: str | None) -> None:
     if _state(work) == state:
         return  # the same run, interrupted or finished
     if resume_from is None:
-        shutil.rmtree(work, ignore_errors=True)
+        _clear(work)
     else:
         source, last = resume_source(Path(resume_from))
         _check_same(state["request"], _state(source), resume_from)
         if source.resolve() != work.resolve():
-            shutil.rmtree(work, ignore_errors=True)
+            _clear(work)
             _link(source, work)
         for epoch, point in resume_points(work).items():
             if last is not None and epoch > last:
                 point.unlink()
-    work.mkdir(parents=True, exist_ok=True)
     write_json(work / _STATE, state)
 
 
@@ -178,8 +180,14 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
     return found
 
 
+def _clear(work: Path) -> None:
+    """Remove everything but the lock, which this process holds."""
+    for path in work.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
 def _link(source: Path, work: Path) -> None:
-    work.mkdir(parents=True, exist_ok=True)
     for file in sorted(source.glob("epoch_*")):
         link_or_copy(file, work / file.name)
 

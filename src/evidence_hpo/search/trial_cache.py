@@ -21,9 +21,11 @@ from evidence_hpo.logs import log_event
 from evidence_hpo.schemas import read_artefact, write_artefact
 from evidence_hpo.search.outcomes import Outcome
 
-__all__ = ["WEIGHTS", "Finished", "TrialCache", "link_directory"]
+__all__ = ["LOCK", "WEIGHTS", "Finished", "TrialCache", "link_directory", "locked"]
 
 WEIGHTS = "model.safetensors"
+LOCK = "lock"
+"""Name of the file in a run's folder that is locked while the run is under way; it always stays."""
 
 _WAIT_SECONDS = 2.0
 
@@ -55,32 +57,15 @@ class TrialCache:
         """Return the folder of a run's weights."""
         return self.folder(key) / "model"
 
-    @contextlib.contextmanager
-    def lock(self, key: str, label: str, check: Callable[[], None]) -> Iterator[None]:
+    def lock(self, key: str, label: str, check: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
         """Hold the key: of two processes that want the same run, the second waits and then takes the record.
-
-        The lock is the operating system's, so a killed process leaves none behind.
 
         Args:
             key: Content key.
             label: Name of the run in the message.
             check: Called while waiting; raises to give up.
         """
-        folder = self.folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            log_event("trial_waits", f"{label}: waits for another process that runs the same trial", key=key)
-            while not lock.is_locked:
-                check()
-                with contextlib.suppress(Timeout):
-                    lock.acquire(timeout=_WAIT_SECONDS)
-        try:
-            yield
-        finally:
-            lock.release()
+        return locked(self.folder(key), key, f"{label}: waits for another process that runs the same trial", check)
 
     def load(self, key: str, *, weights: bool) -> Finished | None:
         """Return the finished run of a key, or None if there is none that is whole.
@@ -112,18 +97,59 @@ class TrialCache:
             raise DataError(f"{weights}: its SHA-256 is not the recorded one")
         return Finished(outcome, self.model_folder(key), str(expected))
 
-    def store(self, key: str, outcome: Outcome) -> Finished:
-        """Write the record of a finished run, whose weights lie in the model folder if it has any."""
+    def store(self, key: str, outcome: Outcome, *, weights: bool = False) -> Finished:
+        """Write the record of a finished run, then remove its resume points.
+
+        Args:
+            key: Content key.
+            outcome: How the run ended.
+            weights: Whether its weights must lie in the model folder; they may in any case.
+
+        Raises:
+            DataError: The weights are not there.
+        """
         model = self.model_folder(key)
-        sha256 = digest_file(model / WEIGHTS) if (model / WEIGHTS).is_file() else None
+        sha256 = digest_file(model / WEIGHTS) if weights or (model / WEIGHTS).is_file() else None
         record = {"key": key, "outcome": outcome.model_dump(mode="json"), "model_sha256": sha256}
         write_artefact(self.folder(key) / "record.json", "trial_cache", record)
         shutil.rmtree(self.resume_folder(key), ignore_errors=True)
         return Finished(outcome, model if sha256 else None, sha256)
 
 
+@contextlib.contextmanager
+def locked(folder: Path, key: str, message: str, check: Callable[[], None]) -> Iterator[None]:
+    """Hold the folder of a run; while another process does, say so and wait.
+
+    The lock is the operating system's, so a killed process leaves none behind.
+
+    Args:
+        folder: The run's folder; it is made.
+        key: Content key of the run.
+        message: What is said.
+        check: Called while waiting; raises to give up.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log_event("trial_waits", message, key=key)
+        while not lock.is_locked:
+            check()
+            with contextlib.suppress(Timeout):
+                lock.acquire(timeout=_WAIT_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def link_directory(source: Path | None, target: Path) -> None:
-    """Make ``target`` a copy of ``source``: hard links where the file system allows, else copies. None: empty."""
+    """Make ``target`` a copy of ``source``: hard links where the file system allows, else copies. None: empty.
+
+    Raises:
+        DataError: The source is not there.
+    """
     with atomic_directory(target) as temporary:
         for file in sorted(source.rglob("*")) if source else ():
             place = temporary / file.relative_to(source or file)
@@ -131,3 +157,5 @@ def link_directory(source: Path | None, target: Path) -> None:
                 place.mkdir(parents=True, exist_ok=True)
                 continue
             link_or_copy(file, place)
+        if source and not any(temporary.iterdir()):
+            raise DataError(f"{source}: no such folder")  # for a moment, while a twin puts its own in this place

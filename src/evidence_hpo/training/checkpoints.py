@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from evidence_hpo.config.checkpoints import CheckpointSettings
-from evidence_hpo.errors import ConfigurationError, DataError
+from evidence_hpo.errors import ConfigurationError, DataError, StorageError
 from evidence_hpo.files import (
     atomic_directory,
     atomic_path,
@@ -27,10 +29,10 @@ from evidence_hpo.files import (
     write_json,
     write_text,
 )
-from evidence_hpo.training.retention import Kept, ResumePoint, TensorFile, Weights, best_weights, epoch_name
+from evidence_hpo.training.retention import Kept, ResumePoint, TensorFile, Weights, best_weights, epoch_name, epoch_of
 from evidence_hpo.training.spec import RunSpec
 
-__all__ = ["Checkpoints", "Progress", "export_model", "optimizer_tensors", "restore_optimizer"]
+__all__ = ["Checkpoints", "Progress", "export_model", "lost_files", "optimizer_tensors", "restore_optimizer"]
 
 _WEIGHT_FILES = {".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".ckpt"}
 _POINT = re.compile(r"epoch_(\d+)\.json")
@@ -86,6 +88,9 @@ class Checkpoints:
 
     What is kept follows the settings; on a small or full disk less is kept and a line reported, but never less than the
     newest resume point and the best weights. That never becomes part of the run's result.
+
+    Where locks do not hold between machines, a twin may train the same run in the same directory. It keeps the same
+    files, but at another moment: so what belongs to a later epoch than this process has reached is left alone.
     """
 
     def __init__(self, work: Path, key: str, settings: CheckpointSettings, report: Callable[[str], None]) -> None:
@@ -112,7 +117,7 @@ class Checkpoints:
                 break
             self.report(f"resume point ignored: {point.name}: its tensors are damaged")
             found.pop(0)
-        self._remove_others()
+        self._remove_others(up_to=math.inf)
         if not found:
             return None
         return progress, load_file(self.work / point.model.name), load_file(self.work / point.optimizer.name)
@@ -127,7 +132,7 @@ class Checkpoints:
         if new not in wanted.best:
             return
         self.kept = replace(wanted, best=tuple(other for other in wanted.best if other != new))
-        self._remove_others()
+        self._remove_others(new.file.name, up_to=epoch)
         written = new.model_copy(update={"file": self._write(new.file.name, weights)})
         self.kept = replace(wanted, best=tuple(written if other == new else other for other in wanted.best))
 
@@ -169,7 +174,7 @@ class Checkpoints:
             return False
         # The newest point stays until the new one is whole, even if it is not wanted any more.
         self.kept = replace(wanted, points=before[: max(1, len(wanted.points) - 1)])
-        self._remove_others(point.model.name)
+        self._remove_others(point.name, point.model.name, point.optimizer.name, up_to=progress.epoch)
         if shutil.disk_usage(self.work).free < new_bytes * _ROOM:
             self._say("no resume point is written: the disk has no room for it; an interruption costs more epochs")
             return False
@@ -183,7 +188,7 @@ class Checkpoints:
         content = {"run": self.key, "point": point.model_dump(), "progress": dataclasses.asdict(progress)}
         write_text(self.work / point.name, canonical_json({"content": content, "digest": digest_json(content)}))
         self.kept = replace(wanted, points=(point, *wanted.points[1:]))
-        self._remove_others()
+        self._remove_others(up_to=progress.epoch)
         return True
 
     def delete(self) -> None:
@@ -215,10 +220,15 @@ class Checkpoints:
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, temporary)
         return TensorFile(name=name, sha256=digest_file(path), size=path.stat().st_size)
 
-    def _remove_others(self, *more: str) -> None:
-        """Remove all files but those of what is kept, and ``more``; resume points before the tensors that they need."""
+    def _remove_others(self, *more: str, up_to: float) -> None:
+        """Remove the files of all epochs ``up_to`` one but those of what is kept, and ``more``.
+
+        Resume points go before the tensors that they need.
+        """
         needed = {*self.kept.files(), *(point.name for point in self.kept.points), *more}
-        others = [path for path in self.work.glob("epoch_*") if path.name not in needed]
+        others = [
+            path for path in self.work.glob("epoch_*") if path.name not in needed and epoch_of(path.name) <= up_to
+        ]
         for path in sorted(others, key=lambda path: path.suffix != ".json"):
             path.unlink(missing_ok=True)
 
@@ -266,22 +276,58 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+@contextlib.contextmanager
+def lost_files(work: Path) -> Iterator[None]:
+    """End the job where files of a run are gone from its directory: that is another process's doing, no failed run.
+
+    Raises:
+        StorageError: A file that the block needs in ``work`` is not there.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not _names_lost(error, work):
+            raise
+        raise StorageError(
+            f"{work}: files of this run are gone; does another process train it too? Run again to continue"
+        ) from error
+
+
+def _names_lost(error: BaseException, work: Path) -> bool:
+    cause: BaseException | None = error
+    while cause is not None:
+        lost = isinstance(cause, FileNotFoundError) or "(os error 2)" in str(cause)  # as safetensors has it
+        if lost and str(work) in str(cause):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
 def export_model(directory: Path, checkpoints: Checkpoints, backbone: Path, spec: RunSpec) -> None:
     """Write the trained model with the best weights as a directory, whole or not at all.
 
     It holds the weights (`model.safetensors`), the encoder's configuration and tokeniser, and the run (`run.json`).
     Where several best weights are kept, `checkpoints/` holds each of them as `epoch_005.safetensors` with its epoch,
     step, score and SHA-256 in `epoch_005.json`.
+
+    Raises:
+        StorageError: The best weights are not those that were kept.
     """
     best = checkpoints.best
     with atomic_directory(directory) as temporary:
         for file in sorted(backbone.iterdir()):
             if file.is_file() and file.suffix not in _WEIGHT_FILES:
                 shutil.copyfile(file, temporary / file.name)
-        link_or_copy(checkpoints.work / best[0].file.name, temporary / "model.safetensors")
+        _export_weights(checkpoints.work, best[0], temporary / "model.safetensors")
         write_json(temporary / "run.json", spec.to_json())
         for weights in best if len(best) > 1 else ():
             path = temporary / "checkpoints" / f"{epoch_name(weights.epoch)}.json"
             described = weights.model_dump(exclude={"file"}) | {"objective": spec.objective, "best": weights is best[0]}
             write_json(path, described | {"sha256": weights.file.sha256, "size": weights.file.size})
-            link_or_copy(checkpoints.work / weights.file.name, path.with_suffix(".safetensors"))
+            _export_weights(checkpoints.work, weights, path.with_suffix(".safetensors"))
+
+
+def _export_weights(work: Path, weights: Weights, target: Path) -> None:
+    link_or_copy(work / weights.file.name, target)
+    if digest_file(target) != weights.file.sha256:
+        raise StorageError(f"{work / weights.file.name}: was changed since it was written; run again to continue")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from evidence_hpo.config.base import Section
 
-__all__ = ["Kept", "ResumePoint", "TensorFile", "Weights", "best_weights", "epoch_name"]
+__all__ = ["Kept", "ResumePoint", "TensorFile", "Weights", "best_weights", "epoch_name", "epoch_of"]
+
+_EPOCH = re.compile(r"epoch_(\d+(?:\.\d+)?)\.")
 
 
 class TensorFile(Section):
@@ -99,3 +102,9 @@ def epoch_name(epoch: float) -> str:
     """Return the name of an epoch's files: ``epoch_005``, or ``epoch_001.5`` within an epoch."""
     whole, _, part = f"{epoch:g}".partition(".")
     return f"epoch_{whole:0>3}" + (f".{part}" if part else "")
+
+
+def epoch_of(name: str) -> float:
+    """Return the epoch of a file of :func:`epoch_name`, whatever its suffix; 0 for any other name."""
+    found = _EPOCH.match(name)
+    return float(found[1]) if found else 0.0

@@ -20,7 +20,7 @@ from evidence_hpo.models.backbones import max_positions
 from evidence_hpo.models.encoders import new_encoder
 from evidence_hpo.tokens.cache import TokenCache
 from evidence_hpo.training.batches import evaluation_data, training_data
-from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model
+from evidence_hpo.training.checkpoints import Checkpoints, Progress, export_model, lost_files
 from evidence_hpo.training.loop import Ending, Stop, Training, Unstopped, best_evaluation
 from evidence_hpo.training.observer import Observer, Unobserved
 from evidence_hpo.training.optimizers import freeze_layers
@@ -43,6 +43,7 @@ def run(
     checkpoints: CheckpointSettings | None = None,
     stop: Stop | None = None,
     alone: bool = True,
+    keep_points: bool = False,
     extensible: bool = False,
     must_resume: bool = False,
     observer: Observer | None = None,
@@ -57,13 +58,16 @@ def run(
     Args:
         spec: What to do.
         inputs: Backbone and token caches.
-        work: Directory for resume points, of this run alone; it is removed when the run ends, unless `extensible`.
+        work: Directory for resume points, of this run alone; it is removed when the run ends, unless `keep_points` or
+            `extensible`.
         model: Directory for the weights that are kept; None: none are.
         report: Receives one line at each evaluation and finished epoch, and for each resume point passed over.
         checkpoints: What to keep while the run is under way; None: the defaults. Changes no number.
         stop: Whether to end after an epoch, by an exception of its own; None: never.
         alone: Whether the run has the GPU to itself. Where it has not, too little memory says nothing about the run
             and is raised, because cut batches would change its numbers.
+        keep_points: Whether the resume points stay, so that little is lost before the caller has stored the result;
+            it removes them then.
         extensible: Whether the resume points stay, one of the last epoch among them, so that the run can go on for
             more epochs: those of a run that differs in the number of epochs or the patience alone are taken. From
             there on the learning rate follows the schedule of the new number; ``RunResult.schedules`` says so.
@@ -75,7 +79,7 @@ def run(
         DataError: An input is missing or damaged, `max_length` leaves no room for the text, or there is no intact
             resume point though there must be one.
         TrainingError: The model does not fit into the GPU's free memory, or a run that is not alone does not.
-        StorageError: The disk is full.
+        StorageError: The disk is full, or another process removed resume points or best weights of this run.
     """
     started = time.monotonic()
     make_deterministic(spec.runtime.threads)
@@ -95,10 +99,11 @@ def run(
         keep_last=extensible,
         observer=observer,
     )
-    training, ending = _train_in_parts(make, started, alone, must_resume)
-    if model is not None and kept.best:
-        export_model(model, kept, inputs.backbone, spec)
-    if not extensible:
+    with lost_files(work):
+        training, ending = _train_in_parts(make, started, alone, must_resume)
+        if model is not None and kept.best:
+            export_model(model, kept, inputs.backbone, spec)
+    if not (keep_points or extensible):
         kept.delete()
     return _result(training, ending)
 

@@ -60,3 +60,4 @@ def test_a_run_gets_the_workflows_checkpoint_settings_and_hears_of_signals(
         runner(request, tmp_path, None, print)
         assert taken["checkpoints"] == settings
         assert taken["stop"] is interruption
+        assert taken["keep_points"], "who stores the result removes them"

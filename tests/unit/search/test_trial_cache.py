@@ -17,6 +17,7 @@ from search_support import DIGESTS, FIXED, FakeResult, fake_run
 
 from evidence_hpo.config.training import RuntimeSettings
 from evidence_hpo.errors import DataError, StorageError, TrainingError
+from evidence_hpo.search import trial_cache
 from evidence_hpo.search.execution import execute
 from evidence_hpo.search.interruption import current_interruption
 from evidence_hpo.search.outcomes import RunRequest, outcome_of
@@ -171,6 +172,52 @@ def test_what_a_twin_finished_counts_and_not_the_error_that_it_caused(tmp_path: 
         raise AssertionError("not reached")
 
     assert execute([request()], run, shared) == finished
+
+
+def test_files_that_a_finished_twin_removed_are_no_failure_and_those_of_another_end_the_job(tmp_path: Path) -> None:
+    shared, finished = TrialCache(tmp_path), []
+
+    def run(one: RunRequest, work: Path, model: Path | None, report: Report) -> FakeResult:
+        if one.seed == 0:
+            outcome = outcome_of(fake_run(one, work, model, report, fail=0.0), one.objective, is_refit=False)
+            finished.append(shared.store(one.key, outcome))
+        raise StorageError(f"{work}: files of this run are gone")
+
+    assert execute([request(0)], run, shared) == finished
+    with pytest.raises(StorageError, match="files of this run are gone"):
+        execute([request(1)], run, shared)
+    assert shared.load(request(1).key, weights=False) is None
+
+
+@pytest.mark.parametrize("lost", ["the job", "the weights"])
+def test_resume_points_stay_until_the_record_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    cache, kept = TrialCache(tmp_path), request(keep_weights=True)
+
+    def run(one: RunRequest, work: Path, model: Path | None, report: Report) -> FakeResult:
+        (work / "epoch_002.json").write_text("{}")
+        return fake_run(one, work, None if lost == "the weights" else model, report, fail=0.0)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if lost == "the job":
+            patched.setattr(trial_cache, "write_artefact", killed)
+        with pytest.raises(KeyboardInterrupt if lost == "the job" else DataError):
+            execute([kept], run, cache)
+    assert (cache.resume_folder(kept.key) / "epoch_002.json").exists()
+    assert cache.load(kept.key, weights=False) is None
+    lost = "nothing"
+    assert execute([kept], run, cache)[0].model is not None
+    assert not cache.resume_folder(kept.key).exists()
+
+
+def test_weights_that_are_not_there_are_not_taken_for_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder"):
+        link_directory(tmp_path / "absent", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_one_failure_ends_no_other_and_an_error_is_not_cached(tmp_path: Path) -> None:

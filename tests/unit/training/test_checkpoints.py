@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -155,6 +158,45 @@ def test_weights_that_no_resume_point_knows_of_are_removed(tmp_path: Path) -> No
     again = Run(tmp_path)
     again.files.latest()
     assert (again.best, weights_of(again)) == ([1], {"epoch_001.safetensors": 1})
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    scores=st.lists(st.sampled_from([0.1, 0.5, 0.9]), min_size=8, max_size=8),
+    order=st.lists(st.booleans(), min_size=30, max_size=30),
+    keep=st.integers(1, 2),
+)
+@example(scores=[0.1, 0.5, 0.5, 0.9, 0.1, 0.1, 0.1, 0.1], order=[True] * 9 + [False] * 21, keep=1)
+def test_twins_leave_each_other_the_best_weights_wherever_each_of_them_is(
+    scores: list[float], order: list[bool], keep: int
+) -> None:
+    """Two processes do the same in the same folder, as where locks do not hold between machines."""
+    with tempfile.TemporaryDirectory() as folder:
+        twins = [Run(Path(folder), keep_best_k=keep) for _ in range(2)]
+        for twin in twins:
+            twin.files.latest()
+        left = [_events(twin, scores) for twin in twins]
+        for first in [*order, *[True] * 13, *[False] * 13]:
+            twin = twins[first]
+            if next(left[first], None) == "ended":
+                assert {name: value for name, value in weights_of(twin).items() if name in _names(twin)} == {
+                    weights.file.name: weights.epoch for weights in twin.files.best
+                }
+        assert twins[0].best == twins[1].best
+
+
+def _names(run: Run) -> set[str]:
+    return {weights.file.name for weights in run.files.best}
+
+
+def _events(run: Run, scores: list[float]) -> Iterator[str]:
+    """Evaluate in the middle and at the end of each of four epochs, and save a resume point after it."""
+    for number, score in enumerate(scores, start=1):
+        run.files.offer(tensors(number / 2), number / 2, 5 * number, score)
+        yield "evaluated"
+        if number % 2 == 0:
+            run.epoch(number // 2, None)
+            yield "saved" if number < len(scores) else "ended"
 
 
 def test_resume_points_come_at_intervals(tmp_path: Path) -> None:
@@ -311,6 +353,37 @@ def test_the_best_weights_of_a_run_lie_beside_its_model(
     alone = run(spec, inputs["tiny"], tmp_path / "work", model=tmp_path / "alone", report=print)
     assert alone.evaluations == result.evaluations
     assert not (tmp_path / "alone" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "pattern"), [("epoch 1 of", "*"), ("epoch 2:", "epoch_002.safetensors"), ("epoch 3:", "epoch_002*")]
+)
+@pytest.mark.parametrize("how", ["gone", "changed"])
+def test_a_run_whose_best_weights_another_process_touched_ends_without_a_result(
+    tmp_path: Path, inputs: Inputs, make_spec: Make, monkeypatch: pytest.MonkeyPatch, line: str, pattern: str, how: str
+) -> None:
+    scored(monkeypatch, [0.2, 0.9, 0.1])
+    work, model = tmp_path / "work", tmp_path / "model"
+    touched: list[Path] = []
+
+    def twin(message: str) -> None:
+        for path in work.glob(pattern) if message.startswith(line) else ():
+            touched.append(path)
+            path.unlink() if how == "gone" else path.write_bytes(b"")
+
+    spec = make_spec("criteria", epochs=3)
+    kept = CheckpointSettings(keep_last_n=1, disk_space_threshold_percent=0.0)
+    arguments: dict[str, Any] = {"model": model, "checkpoints": kept, "keep_points": True}
+    if line == "epoch 1 of":  # of an epoch that no longer counts
+        run(spec, inputs["tiny"], work, report=twin, **arguments)
+    else:
+        with pytest.raises(StorageError, match="are gone; does another process" if how == "gone" else "was changed"):
+            run(spec, inputs["tiny"], work, report=twin, **arguments)
+        assert not model.exists()
+        run(spec, inputs["tiny"], work, report=print, **arguments)
+    assert touched
+    run(spec, inputs["tiny"], tmp_path / "alone", report=print, **{**arguments, "model": tmp_path / "undisturbed"})
+    assert digest_directory(model) == digest_directory(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("settings", [{"keep_best_k": 2}, {"min_interval_epochs": 2}, {"keep_last_n": 1}])

@@ -60,6 +60,20 @@ def test_a_run_killed_anywhere_ends_in_the_same_bits(
         assert not work.exists()
 
 
+def test_a_run_lost_before_its_result_was_stored_repeats_its_last_epoch_only(
+    tmp_path: Path, inputs: Inputs, make_spec: Make
+) -> None:
+    spec = make_spec("share", epochs=3)
+    work, model = tmp_path / "work", tmp_path / "model"
+    lost = run(spec, inputs["tiny"], work, model=model, report=silent, keep_points=True)
+    before, lines = digest_directory(model), list[str]()
+    again = run(spec, inputs["tiny"], work, model=model, report=lines.append, keep_points=True)
+    assert lines
+    assert all(line.startswith("epoch 3") for line in lines)
+    assert comparable(again) == comparable(lost)
+    assert digest_directory(model) == before
+
+
 @pytest.mark.parametrize("schedule", get_args(TrialParameters.model_fields["schedule"].annotation))
 def test_a_killed_run_takes_up_its_schedule(tmp_path: Path, inputs: Inputs, make_spec: Make, schedule: str) -> None:
     spec = make_spec("share", {"schedule": schedule}, epochs=3)
