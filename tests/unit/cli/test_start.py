@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.start import start_run
 from evidence_hpo.errors import StorageError
 
 SNAKEFILE = """
@@ -67,6 +70,33 @@ def test_without_a_deadline_a_failed_job_is_tried_again(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert sorted((tmp_path / "started").read_text().split()) == ["done", "later", *["stopped"] * 4]
     assert "time budget" not in ended.stderr
+
+
+class Scheduler:
+    """Snakemake's, as far as its lock goes."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.ended = threading.Event()
+
+    def exit_gracefully(self) -> None:
+        with self.lock:
+            self.ended.set()
+
+
+def test_sigterm_while_the_scheduler_holds_its_lock_is_no_deadlock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    scheduler, before = Scheduler(), signal.getsignal(signal.SIGTERM)
+    try:
+        start_run(SimpleNamespace(scheduler=scheduler))
+        with scheduler.lock:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert not scheduler.ended.wait(0.2)
+        assert scheduler.ended.wait(10.0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_a_snakemake_that_no_command_started_holds_the_folder_while_it_runs(tmp_path: Path) -> None:
