@@ -2,6 +2,8 @@ import os
 
 from snakemake.utils import min_version
 
+from evidence_hpo.cli.start import start_run
+
 min_version("9.0")
 
 
@@ -25,6 +27,10 @@ include: "rules/evaluation.smk"
 include: "rules/reports.smk"
 include: "rules/tracking.smk"
 include: "rules/train.smk"
+
+
+onstart:
+    start_run(workflow)
 
 
 rule all:

@@ -56,21 +56,38 @@ def _parsed(content: bytes) -> Iterator[dict[str, Any]]:
 
 
 class _FollowedLog:
-    """The log of a running job. A job that runs again begins its log anew; what an earlier one left is passed over."""
+    """The log of a running job.
+
+    What an earlier run of the job left is passed over. A job that runs again, as after a requeue by SLURM, begins its
+    log anew: then it is read from its start.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._old = self._first_line()
+        self._first = b""
         self._offset = 0
 
-    def new_events(self) -> list[dict[str, Any]]:
-        """Return the events since the last call."""
+    def new_events(self) -> tuple[list[dict[str, Any]], bool]:
+        """Return the events since the last call, and whether they are of a log that replaced the one before."""
         if self._old is not None:
             if self._first_line() in (self._old, b""):
-                return []
+                return [], False
             self._old = None
-        events, self._offset = read_events(self.path, self._offset)
-        return events
+        try:
+            with self.path.open("rb") as file:
+                anew = self._offset > 0 and file.readline() != self._first
+                if anew:
+                    self._offset = 0
+                file.seek(self._offset)
+                content = file.read()
+        except OSError:
+            return [], False
+        whole = content.rfind(b"\n") + 1
+        if self._offset == 0:
+            self._first = content[: content.find(b"\n") + 1]
+        self._offset += whole
+        return list(_parsed(content[:whole])), anew
 
     def _first_line(self) -> bytes | None:
         try:
@@ -143,7 +160,10 @@ class StudyLog:
                     self._copy(number, job)
 
     def _copy(self, number: int, job: _Job) -> None:
-        for event in job.followed.new_events():
+        events, anew = job.followed.new_events()
+        if anew:
+            job.error = None
+        for event in events:
             if event.get("event") == "trial_finished":
                 fields = {key: event.get(key) for key in _COPIED}
                 append_event(self.path, "trial_finished", job=number, **job.described, **fields)

@@ -63,12 +63,3 @@ def test_claim_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
         holder.kill()
     with (tmp_path / "results/work/run.lock").open() as claim:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def test_stale_snakemake_lock_is_cleared(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    locks = tmp_path / ".snakemake" / "locks"
-    locks.mkdir(parents=True)
-    (locks / "0.input.lock").touch()
-    claim_folder(tmp_path)
-    assert not locks.exists()
-    assert "cleared the lock of a run that was killed" in capfd.readouterr().err

@@ -79,6 +79,46 @@ def test_what_an_earlier_run_of_the_job_left_is_not_repeated(log: StudyLog, tmp_
     assert [event["key"] for event in read_events(log.path)[0] if event["event"] == "trial_finished"] == ["7", "8"]
 
 
+def followed(log: StudyLog, number: int = 1) -> None:
+    """Let the log look at its jobs once, as it does each second."""
+    with log._lock:
+        log._copy(number, log._jobs[number])
+
+
+@pytest.mark.parametrize("seen_empty", [True, False])
+def test_a_job_that_its_cluster_starts_again_is_followed_in_its_new_log(
+    log: StudyLog, tmp_path: Path, seen_empty: bool
+) -> None:
+    own = tmp_path / "shard_0.log"
+    log.job_started(1, "run_trials", {}, own)
+    trial(own, 0, time="first")
+    trial(own, 1, time="first")
+    followed(log)
+    own.write_text("", encoding="utf-8")
+    if seen_empty:
+        followed(log)
+    trial(own, 2, time="second")
+    followed(log)
+    step_event(own, "failed", error="StorageError")
+    log.job_failed(1)
+    log.close()
+    events, _ = read_events(log.path)
+    assert [event["key"] for event in events if event["event"] == "trial_finished"] == ["0", "1", "2"]
+    assert events[-1]["error"] == "StorageError"
+
+
+def test_the_error_of_a_run_that_its_cluster_started_again_is_not_the_jobs(log: StudyLog, tmp_path: Path) -> None:
+    own = tmp_path / "shard_0.log"
+    log.job_started(1, "run_trials", {}, own)
+    step_event(own, "failed", error="StorageError", time="first")
+    followed(log)
+    own.write_text("", encoding="utf-8")
+    trial(own, 0, time="second")
+    log.job_failed(1)
+    log.close()
+    assert read_events(log.path)[0][-1]["error"] is None
+
+
 def test_trials_show_while_their_job_runs(tmp_path: Path) -> None:
     log = StudyLog(tmp_path / "study.jsonl", poll_seconds=0.02)
     own = tmp_path / "shard_0.log"

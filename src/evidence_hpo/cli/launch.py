@@ -114,8 +114,9 @@ def exit_code_of(code: int, events: Sequence[Mapping[str, object]]) -> int:
 def run_command(
     command: Sequence[str], folder: Path, seconds: float | None = None, view: ProgressView | None = None
 ) -> Ended:
-    """Run a command whose jobs stop at the end of the epoch in which the time is used up.
+    """Run a command that starts no job once the time is used up; those that train then stop after their epoch.
 
+    The workflow itself sees to that (:func:`evidence_hpo.cli.start.start_run`); it gets the deadline from here.
     Signals reach the command: Ctrl-C by the terminal, SIGTERM from here.
     """
     deadline = None if seconds is None else time.time() + seconds

@@ -5,16 +5,22 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import socket
 import sys
+import threading
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from evidence_hpo.errors import StorageError
+from evidence_hpo.errors import DataError, StorageError
+from evidence_hpo.files import read_json, write_json
 from evidence_hpo.paths import WORK
 from evidence_hpo.storage import storage_errors
 
-__all__ = ["claim_folder"]
+__all__ = ["claim_folder", "note_lock_holder"]
+
+_LOCKS = Path(".snakemake/locks")
+_HOLDER = _LOCKS / "holder.json"
+"""Beside Snakemake's own lock, which says nothing of who made it; Snakemake removes both with the folder."""
 
 
 def claim_folder(folder: Path) -> None:
@@ -24,41 +30,80 @@ def claim_folder(folder: Path) -> None:
     passed on through exec, but not to the jobs that Snakemake starts.
 
     Raises:
-        StorageError: A live run holds the folder, or the disk is full.
+        StorageError: A live run holds the folder, or may do so on another machine, or the disk is full.
     """
-    claim = folder / WORK / "run.lock"
-    with storage_errors(claim):
-        claim.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(claim, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    descriptor = _opened(folder)
+    if not _taken(descriptor):
         os.close(descriptor)
-        raise StorageError(f"{claim}: another run holds this folder; wait for it or stop it") from error
+        raise StorageError(f"{_claim(folder)}: another run holds this folder; wait for it or stop it")
     os.set_inheritable(descriptor, True)
     _clear_stale_lock(folder)
 
 
+def note_lock_holder(folder: Path) -> None:
+    """Say, as the Snakemake that holds the lock of ``folder``, which machine that is.
+
+    It claims the folder as well, unless the command that started it has done so and passed its claim on. So whoever has
+    the claim later, on this machine, knows that the process which noted this is gone.
+
+    Raises:
+        StorageError: The disk is full.
+    """
+    descriptor = _opened(folder)
+    if not _taken(descriptor):  # by that command; or by one that only looks, and then it is free in a moment
+        threading.Thread(target=_taken, args=(descriptor, fcntl.LOCK_EX), name="claim", daemon=True).start()
+    if any((folder / _LOCKS).glob("*.lock")):  # none with --nolock
+        write_json(folder / _HOLDER, {"host": socket.gethostname(), "boot": _boot()})
+
+
+def _claim(folder: Path) -> Path:
+    return folder / WORK / "run.lock"
+
+
+def _opened(folder: Path) -> int:
+    claim = _claim(folder)
+    with storage_errors(claim):
+        claim.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(claim, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+def _taken(descriptor: int, how: int = fcntl.LOCK_EX | fcntl.LOCK_NB) -> bool:
+    try:
+        fcntl.flock(descriptor, how)
+    except OSError:
+        return False
+    return True
+
+
 def _clear_stale_lock(folder: Path) -> None:
-    locks = folder / ".snakemake" / "locks"
-    if not locks.is_dir() or not any(locks.iterdir()):
+    """Remove the lock of a Snakemake of this machine, which is dead, as this process has the claim.
+
+    Of one on another machine the lock may be all that can be seen: not all file systems hold claims between machines.
+    """
+    locks = folder / _LOCKS
+    if not any(locks.glob("*.lock")):
         return
-    process = _live_snakemake(folder)
-    if process is not None:
-        raise StorageError(f"{locks}: held by the running Snakemake with process id {process}; wait for it or stop it")
+    holder = _holder(folder)
+    # The name alone after a restart of the machine; the boot alone in another container on it.
+    if holder.get("host") != socket.gethostname() and (not holder.get("boot") or holder["boot"] != _boot()):
+        where = f"on {holder['host']}" if holder.get("host") else "on a machine that is not known"
+        remedy = "if it runs no more, remove this folder, as `snakemake --unlock` does, and start again"
+        raise StorageError(f"{locks}: locked by a Snakemake {where}; {remedy}")
     shutil.rmtree(locks)
     print("cleared the lock of a run that was killed; continuing from what it finished", file=sys.stderr)
 
 
-def _live_snakemake(folder: Path) -> int | None:
-    """Return the process id of a Snakemake that works in ``folder``, other than this process.
+def _holder(folder: Path) -> dict[str, Any]:
+    try:
+        found = read_json(folder / _HOLDER)
+    except (DataError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
-    One that runs a single job of another, as on a node of a cluster (``--mode``), holds no lock; a killed Snakemake
-    leaves such jobs running, and they do not keep the study from going on.
-    """
-    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
-        command = process.info["cmdline"] or []
-        snakemake = any(Path(part).name == "snakemake" for part in command[:4]) and "--mode" not in command
-        if snakemake and process.info["cwd"] == str(folder) and process.info["pid"] != os.getpid():
-            return int(process.info["pid"])
-    return None
+
+def _boot() -> str | None:
+    """Return what names the run of this machine's kernel, in all its containers; None where there is no such name."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evidence_hpo.evaluation.figures import BLACK, BLUE, GREEN, GREY, ORANGE, new_figure, say, style
+from evidence_hpo.evaluation.levels import level_text
 
 __all__ = ["confusion_figure", "criteria_figure", "reliability_figure", "run_confusion_figure", "scores_figure"]
 
@@ -133,7 +134,7 @@ def _scores(axes: Axes, evaluation: Mapping[str, Any], name: str, task: Mapping[
         )
     axes.set_yticks(range(len(metrics)), metrics)
     axes.set(ylim=(len(metrics) - 0.45, -0.55), xlim=(-0.02, 1.02))
-    axes.set_xlabel(f"Score on the test split, {evaluation['confidence']:.0%} interval over posts")
+    axes.set_xlabel(f"Score on the test split, {level_text(evaluation['confidence'])} interval over posts")
     axes.set_title(f"{name}, thresholds: {strategy.replace('_', ' ')}")
     for line in range(1, len(metrics)):
         axes.axhline(line - 0.5, color="#eeeeee", linewidth=0.8, zorder=0)
@@ -156,7 +157,7 @@ def criteria_figure(evaluation: Mapping[str, Any]) -> Figure:
         overall = task["metrics"][task["headline"]["thresholds"]][metric]["mean"]
         axes.axvline(overall, color=BLACK, linestyle="--", linewidth=1, label=f"all criteria: {overall:.2f}")
         axes.set(xlim=(0, 1.02), ylim=(-0.6, len(rows) - 0.4))
-        axes.set_xlabel(f"{metric} on the test split, {evaluation['confidence']:.0%} interval over posts")
+        axes.set_xlabel(f"{metric} on the test split, {level_text(evaluation['confidence'])} interval over posts")
         axes.set_title(f"{name}: criterion (positives/examples)", pad=16)
         if any(row["metrics"][metric] and row["metrics"][metric]["low"] is None for row in rows):
             axes.bar(0, 0, color=BLUE, alpha=_FAINT, label="too few posts for an interval")

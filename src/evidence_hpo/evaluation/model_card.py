@@ -13,6 +13,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from evidence_hpo.evaluation.augmentation_text import augmentation_text
+from evidence_hpo.evaluation.levels import level_text
 from evidence_hpo.evaluation.markdown import gap, score, table
 from evidence_hpo.evaluation.reports import FLOOR_NAMES, refit_verdicts, verdicts
 from evidence_hpo.evaluation.usage import usage
@@ -151,8 +152,8 @@ def _scores(description: Mapping[str, Any], evaluation: Mapping[str, Any]) -> li
         which = "one fresh seed, which is this model"
     lines = [
         f"The configuration was trained with {which}. The test split chose nothing. Intervals "
-        f"({evaluation['confidence']:.0%}) are bootstraps over posts, of the mean over seeds; floors are methods "
-        "without a transformer, on the same rows.",
+        f"({level_text(evaluation['confidence'])}) are bootstraps over posts, of the mean over seeds; floors are "
+        "methods without a transformer, on the same rows.",
         "",
     ]
     for name, task in sorted(evaluation["tasks"].items()):
@@ -356,5 +357,5 @@ def _shown(description: Mapping[str, Any], evaluation: Mapping[str, Any], task: 
 
 def _metric_name(metric: str, found: Mapping[str, Any], evaluation: Mapping[str, Any]) -> str:
     seeds, level = len(found["per_seed"]), evaluation["confidence"]
-    interval = f"{level:.0%} interval {found['low']:.3f} to {found['high']:.3f}"
+    interval = f"{level_text(level)} interval {found['low']:.3f} to {found['high']:.3f}"
     return f"{metric} (mean of {seeds} seed{'s' if seeds > 1 else ''} {found['mean']:.3f}, {interval})"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evidence_hpo.errors import DataError
+from evidence_hpo.evaluation.levels import level_text
 from evidence_hpo.files import digest_json
 
 __all__ = ["FLOOR_NAMES", "evaluation_report", "refit_verdicts", "verdicts"]
@@ -140,7 +141,7 @@ def _named(floor: Mapping[str, Any]) -> str:
 def _measured(headline: Mapping[str, Any], confidence: float) -> str:
     score, seeds = headline["score"], len(headline["score"]["per_seed"])
     return (
-        f"{headline['metric']} {score['mean']:.3f} ({confidence:.0%} interval {score['low']:.3f} to "
+        f"{headline['metric']} {score['mean']:.3f} ({level_text(confidence)} interval {score['low']:.3f} to "
         f"{score['high']:.3f}, {seeds} {'seeds' if seeds > 1 else 'seed'})"
     )
 

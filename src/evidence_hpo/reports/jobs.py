@@ -18,10 +18,10 @@ __all__ = [
     "Clock",
     "Job",
     "Phase",
-    "belongs",
     "jobs_of",
     "phase_of",
     "read_jobs",
+    "result_files",
     "study_clock",
 ]
 
@@ -96,23 +96,17 @@ def jobs_of(provenance: Mapping[str, Any], wanted: Collection[str]) -> list[Job]
 
     Args:
         provenance: Contents by name.
-        wanted: Names of the jobs of architectures that belong to the study: another number of shards, for one, leaves
-            provenance behind that no longer does. Jobs outside the folders of architectures belong to it always.
+        wanted: Names of the jobs that are of the study (:func:`evidence_hpo.reports.membership.study_jobs`).
     """
-    kept = {name: content for name, content in provenance.items() if "job" in content and belongs(name, wanted)}
+    kept = {name: content for name, content in provenance.items() if "job" in content and name in wanted}
     jobs = {name: _job(name, content) for name, content in kept.items()}
-    paths = {name: sorted(set(_results(content["arguments"]))) for name, content in kept.items()}
+    paths = {name: sorted(set(result_files(content["arguments"]))) for name, content in kept.items()}
     makers = _makers(jobs, paths)
     found = []
     for name, job in jobs.items():
         made = [jobs[makers[path]].finished for path in paths[name] if makers[path] != name]
         found.append(replace(job, ready=max(made) if made and max(made) <= job.started + 1.0 else None))
     return sorted(found, key=lambda job: (job.started, job.name))
-
-
-def belongs(name: str, wanted: Collection[str]) -> bool:
-    """Return whether a job is one of the study; ``wanted`` as in :func:`jobs_of`."""
-    return name.split("/")[0] not in ARCHITECTURES or name in wanted
 
 
 def _job(name: str, content: Mapping[str, Any]) -> Job:
@@ -142,17 +136,17 @@ def phase_of(name: str, step: str) -> Phase:
     return (parts[0], RETRAINING if parts[1] == "retrain" else parts[1])
 
 
-def _results(value: Any) -> Iterator[str]:
+def result_files(value: Any) -> Iterator[str]:
     """Yield the result files that the arguments of a step name."""
     if isinstance(value, str):
         if value.startswith("results/"):
             yield value
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _results(item)
+            yield from result_files(item)
     elif isinstance(value, Sequence):
         for item in value:
-            yield from _results(item)
+            yield from result_files(item)
 
 
 def _makers(jobs: Mapping[str, Job], paths: Mapping[str, Sequence[str]]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from evidence_hpo.evaluation.levels import level_text
 from evidence_hpo.evaluation.reports import FLOOR_NAMES, refit_verdicts
 from evidence_hpo.reports.cost_plot import part_name
 from evidence_hpo.reports.units import energy_unit, lasting
@@ -44,7 +45,7 @@ def overview(
     searched = {name: _searched(name, spaces) for name in summary["architectures"]}
     return {
         "study": summary["study_name"],
-        "confidence": f"{report['confidence']:.0%}",
+        "confidence": level_text(report["confidence"]),
         "finished": cost["finished_at"][:10],
         "source": corpus["source"]["kind"],
         "posts": {name: one["posts"] for name, one in splits["counts"].items()},

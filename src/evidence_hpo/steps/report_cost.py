@@ -9,13 +9,11 @@ from evidence_hpo.evaluation.figures import write_svg
 from evidence_hpo.logs import log_event
 from evidence_hpo.reports.cost_plot import cost_figure
 from evidence_hpo.reports.costs import Spent, cost_report, expected_jobs, retraining_spent, stage_spent
-from evidence_hpo.reports.jobs import RETRAINING, Phase, belongs, jobs_of, read_jobs
+from evidence_hpo.reports.jobs import RETRAINING, Phase, jobs_of, read_jobs
+from evidence_hpo.reports.membership import study_jobs
 from evidence_hpo.reports.timeline import timeline_figure
 from evidence_hpo.schemas import read_artefact, write_artefact
 from evidence_hpo.step import run_step
-
-OWN = ("report_cost", "write_overview")
-"""Steps that run after everything that is counted: their provenance, if there is any, is of the run before."""
 
 
 def report_cost(
@@ -49,12 +47,12 @@ def report_cost(
         spent[architecture, RETRAINING] = retraining_spent(
             model for model in models if model["architecture"] == architecture
         )
-    wanted = expected_jobs(stages, retrained["architectures"])
-    known = {name: one for name, one in read_jobs(provenance).items() if one["step"] not in OWN}
+    known = read_jobs(provenance)
+    wanted = study_jobs(known, expected_jobs(stages, retrained["architectures"]))
     jobs = jobs_of(known, wanted)
     if not jobs:
         raise DataError(f"{provenance}: no job says when it ran; it is of an earlier version, run the study again")
-    untimed = sum("job" not in one and belongs(name, wanted) for name, one in known.items())
+    untimed = sum("job" not in known[name] for name in wanted)
     content = cost_report(retrained["study"], jobs, spent, untimed)
     write_artefact(cost, "cost", content)
     write_svg(timeline_figure(jobs), timeline)

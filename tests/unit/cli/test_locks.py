@@ -1,47 +1,119 @@
-"""The lock of a killed Snakemake is cleared, but not the lock of one that lives."""
+"""The lock of a killed Snakemake of this machine is cleared; not that of one that lives, or may live elsewhere."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.studies import is_live
 from evidence_hpo.errors import StorageError
 
-PROGRAM = "import time; print('ready', flush=True); time.sleep(60)"
+LOCKS = Path(".snakemake/locks")
 
 
-@contextmanager
-def process(folder: Path, *arguments: str) -> Iterator[int]:
-    """Run a process that looks like a Snakemake in ``folder``."""
-    command = [sys.executable, "-c", PROGRAM, "snakemake", *arguments]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as started:
+@contextlib.contextmanager
+def snakemake(folder: Path, before: str = "", after: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Run a process that notes, as Snakemake does, that it holds the lock of ``folder``."""
+    program = [
+        "import socket, subprocess, time",
+        "from pathlib import Path",
+        "from evidence_hpo.cli import locks",
+        before,
+        "locks.note_lock_holder(Path.cwd())",
+        after,
+        "print('ready', flush=True)",
+        "time.sleep(60)",
+    ]
+    command = [sys.executable, "-c", "\n".join(program)]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as started:
         try:
             assert started.stdout is not None
-            started.stdout.readline()
-            yield started.pid
+            assert started.stdout.readline() == "ready\n"
+            yield started
         finally:
             started.kill()
 
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Path:
-    (tmp_path / ".snakemake" / "locks").mkdir(parents=True)
-    (tmp_path / ".snakemake" / "locks" / "0.input.lock").touch()
+    (tmp_path / LOCKS).mkdir(parents=True)
+    (tmp_path / LOCKS / "0.input.lock").touch()
     return tmp_path
 
 
+OTHER_HOST, OTHER_BOOT = "socket.gethostname = lambda: 'login1'", "locks._boot = lambda: 'another'"
+
+
 def test_the_lock_of_a_live_snakemake_stands(locked: Path) -> None:
-    with process(locked, "--cores", "2") as number, pytest.raises(StorageError, match=f"process id {number};"):
+    with snakemake(locked):
+        assert is_live(locked)
+        with pytest.raises(StorageError, match=r"run\.lock: another run holds this folder"):
+            claim_folder(locked)
+    assert (locked / LOCKS).exists()
+
+
+@pytest.mark.parametrize("before", ["", OTHER_BOOT, OTHER_HOST], ids=["killed", "restarted machine", "container"])
+def test_the_lock_of_a_snakemake_that_died_on_this_machine_is_cleared(
+    locked: Path, before: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with snakemake(locked, before):
+        pass
+    claim_folder(locked)
+    assert not (locked / LOCKS).exists()
+    assert "cleared the lock of a run that was killed" in capsys.readouterr().err
+
+
+def test_the_lock_of_a_snakemake_on_another_machine_stands(locked: Path) -> None:
+    """Not all file systems show its claim here."""
+    with snakemake(locked, f"{OTHER_HOST}; {OTHER_BOOT}"):
+        pass
+    with pytest.raises(StorageError, match=r"locks: locked by a Snakemake on login1; if it runs no more, remove this"):
+        claim_folder(locked)
+    assert (locked / LOCKS / "0.input.lock").exists()
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"boot": null}'])
+def test_a_lock_that_says_nothing_of_its_machine_stands(locked: Path, content: str | None) -> None:
+    if content is not None:
+        (locked / LOCKS / "holder.json").write_text(content, encoding="utf-8")
+    with pytest.raises(StorageError, match="on a machine that is not known"):
         claim_folder(locked)
 
 
 def test_jobs_that_a_killed_snakemake_left_running_hold_no_lock(locked: Path) -> None:
-    with process(locked, "--cores", "all", "--mode", "remote"):
+    job = "print(subprocess.Popen(['sleep', '60']).pid, file=open('job', 'w'), flush=True)"
+    with snakemake(locked, after=job):
+        pass
+    try:
         claim_folder(locked)
-    assert not (locked / ".snakemake" / "locks").exists()
+    finally:
+        os.kill(int((locked / "job").read_text()), 9)
+
+
+def test_a_command_that_only_looks_does_not_keep_snakemake_from_its_claim(locked: Path) -> None:
+    claim = locked / "results/work/run.lock"
+    claim.parent.mkdir(parents=True)
+    with claim.open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_EX)
+        with snakemake(locked):
+            fcntl.flock(looking, fcntl.LOCK_UN)
+            for _ in range(100):
+                if is_live(locked):
+                    break
+                time.sleep(0.05)
+            assert is_live(locked)
+
+
+def test_without_a_lock_nothing_is_noted(tmp_path: Path) -> None:
+    with snakemake(tmp_path):
+        pass
+    assert not (tmp_path / ".snakemake").exists()

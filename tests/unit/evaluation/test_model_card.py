@@ -61,6 +61,12 @@ def card(scores: dict[str, Any], **changes: Any) -> str:
     return model_card(described(scores, **changes), scores, seconds=61.7, package_version="1.2.3")
 
 
+def test_the_level_of_the_intervals_is_not_rounded() -> None:
+    shown = card({**evaluation("criteria", skill=1.0), "confidence": 0.995})
+    assert "Intervals (99.5 %) are bootstraps" in shown
+    assert "99.5 % interval" in shown
+
+
 def test_front_matter_gives_the_hub_this_models_scores_with_their_intervals() -> None:
     scores = evaluation("criteria", skill=1.0)
     data = ModelCard(card(scores, name="BertForSequenceClassification", source=HUB)).data
@@ -71,7 +77,7 @@ def test_front_matter_gives_the_hub_this_models_scores_with_their_intervals() ->
     assert set(found) == set(task["metrics"]["global"])
     macro = task["metrics"]["global"]["macro_f1"]
     assert found["macro_f1"].metric_value == macro["per_seed"][1] != macro["mean"]
-    interval = f"95% interval {macro['low']:.3f} to {macro['high']:.3f}"
+    interval = f"95 % interval {macro['low']:.3f} to {macro['high']:.3f}"
     assert found["macro_f1"].metric_name == f"macro_f1 (mean of 2 seeds {macro['mean']:.3f}, {interval})"
     assert found["macro_f1"].metric_type == "f1"
     assert {(one.dataset_type, one.dataset_revision, one.dataset_split) for one in data.eval_results} == {

@@ -51,6 +51,11 @@ def test_the_verdict_is_against_the_floor_that_is_hardest_to_clear() -> None:
     )
 
 
+def test_the_level_of_the_intervals_is_not_rounded() -> None:
+    assert "(97.5 % interval" in verdicts({**GOOD, "confidence": 0.975})[0]["text"]
+    assert "(95 % interval" in verdicts(GOOD)[0]["text"]
+
+
 def test_the_text_holds_every_verdict_and_warning() -> None:
     text = report_text(REPORT, [GOOD, BAD])
     for name, one in REPORT["architectures"].items():

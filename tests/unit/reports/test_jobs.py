@@ -20,10 +20,10 @@ STUDY: dict[str, Any] = {
     "criteria/stage1/collect_trials": provenance("collect_trials", 52, 1, shards=SHARDS[:2]),
     "evidence/evaluate": provenance("evaluate", 60, 1),
 }
-WANTED = {name for name in STUDY if name.startswith("criteria")} - {"criteria/stage1/round_0/shard_2"}
+WANTED = set(STUDY) - {"criteria/stage1/round_0/shard_2", "evidence/evaluate"}
 
 
-def test_jobs_of_another_number_of_shards_or_another_architecture_are_left_out() -> None:
+def test_jobs_that_are_not_of_the_study_are_left_out() -> None:
     names = [one.name for one in jobs_of(STUDY, WANTED)]
     assert names == [
         "prepare_corpus",

@@ -114,13 +114,17 @@ def test_scores_intervals_seeds_and_floors_are_those_of_the_evaluation() -> None
         headline = REFITTED["tasks"][task]["headline"]
         score = headline["score"]
         assert f"{score['mean']:.3f}" in shown
-        assert f"95% interval {score['low']:.3f} to {score['high']:.3f}" in shown
+        assert f"95 % interval {score['low']:.3f} to {score['high']:.3f}" in shown
         assert ", ".join(f"{value:.3f}" for value in score["per_seed"]) in shown
         floor = REFITTED["tasks"][task]["floors"][0]
         gap = floor["differences"][headline["metric"]]
         assert f"{gap['mean']:+.3f} ({gap['low']:+.3f} to {gap['high']:+.3f})" in shown
         assert f"{floor['metrics'][headline['thresholds']][headline['metric']]['mean']:.3f}" in shown
     assert shown.count("clears every floor") >= 2
+
+
+def test_the_level_of_the_intervals_is_not_rounded() -> None:
+    assert "on the test split, 99.5 % interval" in text(page(content({**REFITTED, "confidence": 0.995})))
 
 
 def test_a_model_below_its_floors_is_called_so_with_its_warnings() -> None:
