@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable
@@ -176,6 +179,39 @@ def test_every_entry_has_a_comment(profile: str) -> None:
     assert named
     for key in named:
         assert re.search(rf"^( *)# .*\n\1{re.escape(key)}:", text, re.M), f"{key}: no comment above it"
+
+
+def test_signals_reach_every_step_and_not_a_shell_before_it() -> None:
+    assert {name for name, text in RULES.items() if "\n    shell:\n" in text} == set(RULES)
+    for name, text in RULES.items():
+        assert re.search(r'^    shell:\n        "exec (env \w+=\w+ )?(python|\{params.python\}) -m ', text, re.M), name
+
+
+def test_a_step_with_a_command_too_long_for_a_shell_gets_the_signal(tmp_path: Path) -> None:
+    """Snakemake writes such a command to a script, whose shell would wait for its child and pass nothing on."""
+    step = (
+        "import os, signal, sys; signal.signal(15, lambda *_: (open('got', 'w'), sys.exit())); "
+        "open('pid', 'w').write(str(os.getpid())); signal.pause()"
+    )
+    code = f"""
+from snakemake.shell import shell
+command = 'exec {{python}} -c {{step:q}} {{filling}}'
+shell(command, python={sys.executable!r}, step={step!r}, filling='x ' * 40000, jobid=1)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL) as snakemake:
+        started = psutil.Process(snakemake.pid)
+        try:
+            while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
+                assert snakemake.poll() is None
+                time.sleep(0.05)
+            [child] = started.children()
+            assert child.pid == int((tmp_path / "pid").read_text()), "Snakemake signals and measures this process"
+            child.send_signal(signal.SIGTERM)
+            snakemake.wait(20)
+        finally:
+            for process in [*started.children(recursive=True), started] if snakemake.poll() is None else []:
+                process.kill()
+    assert (tmp_path / "got").exists()
 
 
 @pytest.mark.parametrize(("handed_over", "left", "submitted"), [(7, 0, [7]), (2, 5, []), (1, 2, []), (1, 0, [1])])
