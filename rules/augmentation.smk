@@ -46,7 +46,7 @@ rule augment_examples:
     message:
         "Varying the evidence of {wildcards.task} ({wildcards.source}) by {wildcards.method}, level {wildcards.level}"
     shell:
-        "python -m evidence_hpo.steps.augment_examples --settings {params.settings:q} --task {wildcards.task}"
+        "exec python -m evidence_hpo.steps.augment_examples --settings {params.settings:q} --task {wildcards.task}"
         " --source {wildcards.source} --method {wildcards.method} --level {wildcards.level} --part {wildcards.part}"
         " --examples {input.examples} --sources {input.sources} --output {output.bank} --record {output.record}"
         " --code {params.code} --log {log}"
@@ -74,7 +74,7 @@ rule build_textattack:
     message:
         "Making TextAttack's environment, once"
     shell:
-        "python -m evidence_hpo.steps.build_textattack --requirements {input.requirements:q} --folder {params.folder}"
+        "exec python -m evidence_hpo.steps.build_textattack --requirements {input.requirements:q} --folder {params.folder}"
         " --manifest {output.manifest} --ready {output.ready} --code {params.code} --log {log}"
 
 
@@ -100,7 +100,7 @@ rule prepare_wordnet:
     message:
         "Gathering WordNet and stop words"
     shell:
-        "{params.python} -m evidence_hpo.steps.prepare_wordnet --wordnet {params.wordnet:q} --output {output}"
+        "exec {params.python} -m evidence_hpo.steps.prepare_wordnet --wordnet {params.wordnet:q} --output {output}"
         " --code {params.code} --log {log}"
 
 
@@ -137,7 +137,7 @@ rule augment_with_textattack:
     message:
         "Varying the evidence of {wildcards.task} ({wildcards.source}) by {wildcards.method}, level {wildcards.level}"
     shell:
-        "PYTHONHASHSEED=0 {params.python} -m evidence_hpo.steps.augment_with_textattack"
+        "exec env PYTHONHASHSEED=0 {params.python} -m evidence_hpo.steps.augment_with_textattack"
         " --settings {params.settings:q} --task {wildcards.task} --source {wildcards.source}"
         " --method {wildcards.method} --level {wildcards.level} --part {wildcards.part}"
         " --examples {input.examples} --sources {input.sources} --nltk-data {input.nltk_data}"
@@ -168,5 +168,5 @@ rule summarize_augmentation:
     message:
         "Counting the variants that were made and rejected"
     shell:
-        "python -m evidence_hpo.steps.summarize_augmentation --records {input} --output {output}"
+        "exec python -m evidence_hpo.steps.summarize_augmentation --records {input} --output {output}"
         " --code {params.code} --log {log}"

@@ -21,7 +21,7 @@ rule prepare_corpus:
     message:
         "Reading, checking and aligning the corpus"
     shell:
-        "python -m evidence_hpo.steps.prepare_corpus --settings {params.settings:q}"
+        "exec python -m evidence_hpo.steps.prepare_corpus --settings {params.settings:q}"
         " --posts {output.posts} --annotations {output.annotations} --criteria {output.criteria}"
         " --report {output.report} --code {params.code} --log {log}"
 
@@ -56,7 +56,7 @@ rule split_corpus:
     message:
         "Splitting the posts into training, validation and test"
     shell:
-        "python -m evidence_hpo.steps.split_corpus --settings {params.settings:q} --seed {params.seed}"
+        "exec python -m evidence_hpo.steps.split_corpus --settings {params.settings:q} --seed {params.seed}"
         " --posts {input.posts} --annotations {input.annotations} --splits {output.splits}"
         " --train-posts {output.train_posts} --train-annotations {output.train_annotations}"
         " --validation-posts {output.validation_posts} --validation-annotations {output.validation_annotations}"
@@ -87,6 +87,6 @@ rule build_examples:
     message:
         "Building the {wildcards.split} examples of {wildcards.task}"
     shell:
-        "python -m evidence_hpo.steps.build_examples --settings {params.settings:q} --task {wildcards.task}"
+        "exec python -m evidence_hpo.steps.build_examples --settings {params.settings:q} --task {wildcards.task}"
         " --seed {params.seed} --posts {input.posts} --annotations {input.annotations} --criteria {input.criteria}"
         " --output {output.examples} --code {params.code} --log {log}"

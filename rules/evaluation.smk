@@ -64,7 +64,7 @@ rule evaluate:
     message:
         "{wildcards.architecture}: the one look at the test split"
     shell:
-        "python -m evidence_hpo.steps.evaluate --settings {params.settings:q} --runtime {params.runtime:q}"
+        "exec python -m evidence_hpo.steps.evaluate --settings {params.settings:q} --runtime {params.runtime:q}"
         " --architecture {wildcards.architecture} --seed {params.seed} --chosen {input.chosen}"
         " --models {input.models} --records {input.records}"
         " --refit-models {input.refit_models} --refit-records {input.refit_records}"
@@ -107,7 +107,7 @@ rule report_evaluation:
     message:
         "Writing the evaluation report"
     shell:
-        "python -m evidence_hpo.steps.report_evaluation --evaluations {input.evaluations}"
+        "exec python -m evidence_hpo.steps.report_evaluation --evaluations {input.evaluations}"
         " --retraining {input.retraining} --report {output.report} --text {output.text}"
         " --code {params.code} --log {log}"
 
@@ -141,7 +141,7 @@ rule summarize_study:
     message:
         "Summarising the study"
     shell:
-        "python -m evidence_hpo.steps.summarize_study --trials {input.trials} --summaries {input.summaries}"
+        "exec python -m evidence_hpo.steps.summarize_study --trials {input.trials} --summaries {input.summaries}"
         " --analyses {input.analyses} --evaluations {input.evaluations} --retraining {input.retraining}"
         " --report {input.report} --output {output.summary} --code {params.code} --log {log}"
 
@@ -198,7 +198,7 @@ rule export_model:
     message:
         "{wildcards.architecture}: exporting the model with its card"
     shell:
-        "python -m evidence_hpo.steps.export_model --settings {params.settings:q}"
+        "exec python -m evidence_hpo.steps.export_model --settings {params.settings:q}"
         " --evaluation {input.evaluation} --models {input.models} --records {input.records}"
         " --refit-models {input.refit_models} --refit-records {input.refit_records}"
         " --manifests {input.manifests} --criteria {input.criteria}"

@@ -70,7 +70,7 @@ rule plot_search:
     message:
         "{wildcards.architecture}: drawing the search"
     shell:
-        "python -m evidence_hpo.steps.plot_search --trials {input.trials} --spaces {input.spaces}"
+        "exec python -m evidence_hpo.steps.plot_search --trials {input.trials} --spaces {input.spaces}"
         " --summaries {input.summaries} --lags {params.lags} --trials-per-gpu {params.trials_per_gpu}"
         " --history {output.history} --importance {output.importance} --curves {output.curves}"
         " --slices {output.slices} --parallel {output.parallel} --correlation {output.correlation}"
@@ -108,7 +108,7 @@ rule analyse_search:
     message:
         "{wildcards.architecture}: analysing the search"
     shell:
-        "python -m evidence_hpo.steps.analyse_search --trials {input.trials} --summaries {input.summaries}"
+        "exec python -m evidence_hpo.steps.analyse_search --trials {input.trials} --summaries {input.summaries}"
         " --spaces {input.spaces} --lags {params.lags} --chosen {input.chosen}"
         " --trials-per-gpu {params.trials_per_gpu} --output {output.analysis} --code {params.code} --log {log}"
 
@@ -132,7 +132,7 @@ rule export_study:
     message:
         "Exporting the study for Optuna"
     shell:
-        "python -m evidence_hpo.steps.export_study --trials {input.trials} --spaces {input.spaces}"
+        "exec python -m evidence_hpo.steps.export_study --trials {input.trials} --spaces {input.spaces}"
         " --output {output.storage} --code {params.code} --log {log}"
 
 
@@ -181,7 +181,7 @@ rule plot_evaluation:
     message:
         "{wildcards.architecture}: drawing the evaluation"
     shell:
-        "python -m evidence_hpo.steps.plot_evaluation --evaluation {input.evaluation} --scores {output.scores}"
+        "exec python -m evidence_hpo.steps.plot_evaluation --evaluation {input.evaluation} --scores {output.scores}"
         " --by-criterion {output.by_criterion} --confusion {output.confusion} --reliability {output.reliability}"
         " --code {params.code} --log {log}"
 
@@ -209,7 +209,7 @@ rule plot_augmentation:
     message:
         "Drawing the banks of variants"
     shell:
-        "python -m evidence_hpo.steps.plot_augmentation --summary {input.summary} --figure {output.figure}"
+        "exec python -m evidence_hpo.steps.plot_augmentation --summary {input.summary} --figure {output.figure}"
         " --code {params.code} --log {log}"
 
 
@@ -242,7 +242,7 @@ rule draw_dag:
     message:
         "Drawing the job graph"
     shell:
-        "python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {params.snakefile:q}"
+        "exec python -m evidence_hpo.steps.draw_dag --settings {params.settings:q} --snakefile {params.snakefile:q}"
         " --rulegraph {output.rulegraph} --dag {output.dag} --code {params.code} --log {log}"
 
 
@@ -268,7 +268,7 @@ rule write_configuration:
     message:
         "Writing the resolved configuration"
     shell:
-        "python -m evidence_hpo.steps.write_configuration --settings {params.settings:q}"
+        "exec python -m evidence_hpo.steps.write_configuration --settings {params.settings:q}"
         " --output {output.configuration} --code {params.code} --log {log}"
 
 
@@ -319,7 +319,7 @@ rule report_cost:
     message:
         "Counting what the study cost"
     shell:
-        "python -m evidence_hpo.steps.report_cost --summaries {input.summaries} --records {input.records}"
+        "exec python -m evidence_hpo.steps.report_cost --summaries {input.summaries} --records {input.records}"
         " --retraining {input.retraining} --provenance {params.provenance} --cost {output.cost}"
         " --timeline {output.timeline} --costs {output.costs} --code {params.code} --log {log}"
 
@@ -357,7 +357,7 @@ rule write_overview:
     message:
         "Writing the overview"
     shell:
-        "python -m evidence_hpo.steps.write_overview --summary {input.summary}"
+        "exec python -m evidence_hpo.steps.write_overview --summary {input.summary}"
         " --report {input.report} --evaluations {input.evaluations} --retraining {input.retraining}"
         " --spaces {input.spaces} --cost {input.cost} --corpus {input.corpus} --splits {input.splits}"
         " --provenance {params.provenance} --template {input.template:q} --page {output.page}"

@@ -21,7 +21,7 @@ rule select_configs:
     message:
         "{wildcards.architecture}: selecting the best configurations"
     shell:
-        "python -m evidence_hpo.steps.select_configs --trials {input.trials} --top-k {params.top_k}"
+        "exec python -m evidence_hpo.steps.select_configs --trials {input.trials} --top-k {params.top_k}"
         " --output {output.selected} --code {params.code} --log {log}"
 
 
@@ -66,7 +66,7 @@ rule retrain_config:
     message:
         "{wildcards.architecture}: retraining configuration {wildcards.rank} with seed {wildcards.seed}"
     shell:
-        "python -m evidence_hpo.steps.retrain_config --settings {params.settings:q} --selected {input.selected}"
+        "exec python -m evidence_hpo.steps.retrain_config --settings {params.settings:q} --selected {input.selected}"
         " --rank {wildcards.rank} --seed {wildcards.seed} --backbones {input.backbones}"
         " --manifests {input.manifests} --texts {input.texts} --examples {input.examples}"
         " --record {output.record} --model {output.model} --code {params.code} --log {log}"
@@ -92,7 +92,7 @@ rule choose_config:
     message:
         "{wildcards.architecture}: choosing the configuration with the best mean over seeds"
     shell:
-        "python -m evidence_hpo.steps.choose_config --selected {input.selected} --records {input.records}"
+        "exec python -m evidence_hpo.steps.choose_config --selected {input.selected} --records {input.records}"
         " --output {output.chosen} --code {params.code} --log {log}"
 
 
@@ -137,7 +137,7 @@ rule retrain_chosen:
     message:
         "{wildcards.architecture}: training the chosen configuration with fresh seed {wildcards.seed}"
     shell:
-        "python -m evidence_hpo.steps.retrain_chosen --settings {params.settings:q} --chosen {input.chosen}"
+        "exec python -m evidence_hpo.steps.retrain_chosen --settings {params.settings:q} --chosen {input.chosen}"
         " --seed {wildcards.seed} --backbones {input.backbones} --manifests {input.manifests}"
         " --texts {input.texts} --examples {input.examples} --record {output.record} --model {output.model}"
         " --code {params.code} --log {log}"
@@ -184,7 +184,7 @@ rule refit_chosen:
     message:
         "{wildcards.architecture}: training the chosen configuration on training and validation posts, seed {wildcards.seed}"
     shell:
-        "python -m evidence_hpo.steps.refit_chosen --settings {params.settings:q} --chosen {input.chosen}"
+        "exec python -m evidence_hpo.steps.refit_chosen --settings {params.settings:q} --chosen {input.chosen}"
         " --seed {wildcards.seed} --backbones {input.backbones} --manifests {input.manifests}"
         " --texts {input.texts} --examples {input.examples} --record {output.record} --model {output.model}"
         " --code {params.code} --log {log}"
@@ -228,5 +228,5 @@ rule summarize_retraining:
     message:
         "Summarising the retrained configurations"
     shell:
-        "python -m evidence_hpo.steps.summarize_retraining --chosen {input.chosen} --records {input.records}"
+        "exec python -m evidence_hpo.steps.summarize_retraining --chosen {input.chosen} --records {input.records}"
         " --final {input.final} --refit {input.refit} --output {output.summary} --code {params.code} --log {log}"

@@ -26,7 +26,7 @@ rule define_space:
     message:
         "{wildcards.architecture}, {wildcards.stage}: defining the search space"
     shell:
-        "python -m evidence_hpo.steps.define_space --settings {params.settings:q}"
+        "exec python -m evidence_hpo.steps.define_space --settings {params.settings:q}"
         " --parameters {params.parameters:q} --architecture {wildcards.architecture} --stage {wildcards.stage}"
         " --output {output.space} --code {params.code} --log {log}"
 
@@ -62,7 +62,7 @@ rule narrow_space:
     message:
         "{wildcards.architecture}, {wildcards.stage}: narrowing the search space"
     shell:
-        "python -m evidence_hpo.steps.narrow_space --settings {params.settings:q} --space {input.space}"
+        "exec python -m evidence_hpo.steps.narrow_space --settings {params.settings:q} --space {input.space}"
         " --trials {input.trials} --stage {wildcards.stage} --output {output.space} --code {params.code} --log {log}"
 
 
@@ -99,7 +99,7 @@ rule propose_trials:
     message:
         "{wildcards.architecture}, {wildcards.stage}: proposing round {wildcards.round}"
     shell:
-        "python -m evidence_hpo.steps.propose_trials --settings {params.settings:q} --space {input.space}"
+        "exec python -m evidence_hpo.steps.propose_trials --settings {params.settings:q} --space {input.space}"
         " --finished {input.finished} --pending {input.pending} --previous {input.previous}"
         " --output {output.proposals} --code {params.code} --log {log}"
 
@@ -136,14 +136,13 @@ rule run_trials:
         "../envs/training.yaml"
     threads: study.threads * study.trials_per_gpu
     resources:
-        mem_mb=lambda wildcards, attempt: demands.training_memory(
-            wildcards.architecture, attempt, study.trials_per_gpu
+        mem_mb=lambda wildcards, attempt: demands.trial_memory(
+            wildcards.architecture, wildcards.stage, int(wildcards.round), attempt
         ),
         runtime=lambda wildcards, attempt: demands.trial_minutes(
             wildcards.architecture, wildcards.stage, int(wildcards.round), attempt
         ),
     params:
-        trials_per_gpu=study.trials_per_gpu,
         shards=lambda wildcards: study.shards(
             wildcards.architecture, wildcards.stage, int(wildcards.round)
         ),
@@ -151,10 +150,9 @@ rule run_trials:
     message:
         "{wildcards.architecture}, {wildcards.stage}: running shard {wildcards.shard} of round {wildcards.round}"
     shell:
-        "python -m evidence_hpo.steps.run_trials --proposals {input.proposals} --shard {wildcards.shard}"
+        "exec python -m evidence_hpo.steps.run_trials --proposals {input.proposals} --shard {wildcards.shard}"
         " --shards {params.shards} --backbones {input.backbones} --manifests {input.manifests}"
-        " --texts {input.texts} --examples {input.examples} --output {output.trials}"
-        " --trials-per-gpu {params.trials_per_gpu} --code {params.code} --log {log}"
+        " --texts {input.texts} --examples {input.examples} --output {output.trials} --code {params.code} --log {log}"
 
 
 rule collect_trials:
@@ -184,5 +182,5 @@ rule collect_trials:
     message:
         "{wildcards.architecture}, {wildcards.stage}: collecting the trials"
     shell:
-        "python -m evidence_hpo.steps.collect_trials --shards {input.shards} --previous {input.previous}"
+        "exec python -m evidence_hpo.steps.collect_trials --shards {input.shards} --previous {input.previous}"
         " --trials {output.trials} --summary {output.summary} --code {params.code} --log {log}"

@@ -22,7 +22,7 @@ rule prepare_backbone:
     message:
         "Preparing the encoder {wildcards.backbone}"
     shell:
-        "python -m evidence_hpo.steps.prepare_backbone --name {wildcards.backbone} --settings {params.settings:q}"
+        "exec python -m evidence_hpo.steps.prepare_backbone --name {wildcards.backbone} --settings {params.settings:q}"
         " --seed {params.seed} --posts {input.posts} --directory {output.directory} --manifest {output.manifest}"
         " --code {params.code} --log {log}"
 
@@ -51,7 +51,7 @@ rule tokenize_examples:
     message:
         "Tokenising the {wildcards.split} examples of {wildcards.task} for {wildcards.backbone}"
     shell:
-        "python -m evidence_hpo.steps.tokenize_examples --task {wildcards.task} --examples {input.examples}"
+        "exec python -m evidence_hpo.steps.tokenize_examples --task {wildcards.task} --examples {input.examples}"
         " --criteria {input.criteria}"
         " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
         " --code {params.code} --log {log}"
@@ -91,7 +91,7 @@ rule tokenize_augmented:
         "Tokenising the {wildcards.task} examples varied by {wildcards.method} ({wildcards.source}), level"
         " {wildcards.level}, for {wildcards.backbone}"
     shell:
-        "python -m evidence_hpo.steps.tokenize_augmented --task {wildcards.task} --whole-text {params.whole_text}"
+        "exec python -m evidence_hpo.steps.tokenize_augmented --task {wildcards.task} --whole-text {params.whole_text}"
         " --examples {input.examples} --evidence {input.evidence} --parts {input.parts} --criteria {input.criteria}"
         " --backbone {input.backbone} --manifest {input.manifest} --texts {output.texts} --rows {output.rows}"
         " --code {params.code} --log {log}"

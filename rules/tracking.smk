@@ -26,5 +26,5 @@ rule sync_tracking:
     message:
         "Replaying the study into MLflow"
     shell:
-        "python -m evidence_hpo.steps.sync_tracking --settings {params.settings:q} --root . --state {output.state}"
+        "exec python -m evidence_hpo.steps.sync_tracking --settings {params.settings:q} --root . --state {output.state}"
         " --code {params.code} --log {log}"

@@ -33,7 +33,7 @@ rule train_model:
     message:
         "Training the run {wildcards.run}"
     shell:
-        "python -m evidence_hpo.steps.train_model --settings {params.settings:q} --run {wildcards.run}"
+        "exec python -m evidence_hpo.steps.train_model --settings {params.settings:q} --run {wildcards.run}"
         " --backbones {input.backbone} --manifests {input.manifest} --texts {input.texts}"
         " --examples {input.examples} --record {output.record} --model {output.model}"
         " --report {output.report} --confusion {output.confusion}"

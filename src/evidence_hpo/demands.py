@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -39,10 +40,15 @@ class Demands:
         self._root = root
 
     def trial_minutes(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
-        """Return the minutes of a shard: of its trials, one after the other, each to its last epoch."""
+        """Return the minutes of a shard: of its trials, each to its last epoch."""
         settings = self._study.stages_of(architecture)[stage]
-        work = self._workload(architecture, self._shard_runs(architecture, stage, round_), settings)
+        work = self._shard_workload(architecture, settings, round_)
         return minutes(work, self._measured[architecture], attempt)
+
+    def trial_memory(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
+        """Return the main memory in MB of a shard: of all trials that it runs at once."""
+        settings = self._study.stages_of(architecture)[stage]
+        return memory_mb(self._shard_workload(architecture, settings, round_), self._measured[architecture], attempt)
 
     def run_minutes(self, architecture: str, attempt: int) -> int:
         """Return the minutes of one retrained model."""
@@ -51,10 +57,14 @@ class Demands:
         settings = last.model_copy(update={"epochs": epochs, "data_fraction": 1.0})
         return minutes(self._workload(architecture, 1, settings), self._measured[architecture], attempt)
 
-    def training_memory(self, architecture: str, attempt: int, runs: int = 1) -> int:
-        """Return the main memory in MB of a job that trains so many runs at once, or predicts with their models."""
+    def training_memory(self, architecture: str, attempt: int) -> int:
+        """Return the main memory in MB of a job that trains one model, or predicts with it."""
         first = next(iter(self._study.stages_of(architecture).values()))
-        return memory_mb(self._workload(architecture, 1, first), self._measured[architecture], attempt) * runs
+        return memory_mb(self._workload(architecture, 1, first), self._measured[architecture], attempt)
+
+    def _shard_workload(self, architecture: str, stage: StageSettings, round_: int) -> Workload:
+        runs = self._shard_runs(architecture, stage.name, round_)
+        return replace(self._workload(architecture, runs, stage), at_once=self._at_once(runs))
 
     def _workload(self, architecture: str, runs: int, stage: StageSettings) -> Workload:
         configuration = self._study.configuration
@@ -81,6 +91,11 @@ class Demands:
         size = self._study.stages_of(architecture)[stage].round_sizes[round_]
         return math.ceil(size / self._study.shards(architecture, stage, round_))
 
+    def _at_once(self, runs: int) -> int:
+        """Return how many of a shard's trials run at once: without a GPU, one."""
+        device = self._study.configuration.training.runtime.device
+        return 1 if device == "cpu" else min(self._study.trials_per_gpu, runs)
+
     def _largest(self, architecture: str, name: str) -> int:
         """Return the largest value that a parameter may have in any stage."""
         values = [float(getattr(self._study.configuration.training.parameters, name))]
@@ -97,11 +112,12 @@ class Demands:
         """What finished shards took, by architecture, as known when the workflow was read."""
         return {name: measured(self._root, self._shard_benchmarks(name)) for name in self._study.architectures}
 
-    def _shard_benchmarks(self, architecture: str) -> Iterable[tuple[str, float]]:
-        """Return the benchmark of each shard of an architecture with its full epochs."""
+    def _shard_benchmarks(self, architecture: str) -> Iterable[tuple[str, float, int]]:
+        """Return the benchmark of each shard of an architecture with its full epochs and its trials at once."""
         for stage, settings in self._study.stages_of(architecture).items():
             for round_ in self._study.rounds(architecture, stage):
                 runs = self._shard_runs(architecture, stage, round_)
                 for shard in range(self._study.shards(architecture, stage, round_)):
                     place = {"architecture": architecture, "stage": stage, "round": round_, "shard": shard}
-                    yield paths.SHARD_BENCHMARK.format(**place), runs * settings.epochs * settings.data_fraction
+                    epochs = runs * settings.epochs * settings.data_fraction
+                    yield paths.SHARD_BENCHMARK.format(**place), epochs, self._at_once(runs)

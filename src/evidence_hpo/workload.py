@@ -79,7 +79,7 @@ class Workload:
     """The training of one job, each size the largest that it may meet.
 
     Attributes:
-        runs: Runs one after the other.
+        runs: Runs of the job, one after the other but for those at once.
         epochs: Epochs of a run.
         data_fraction: Share of the training posts.
         examples: Training examples of an epoch on all posts.
@@ -89,6 +89,7 @@ class Workload:
         encoders_at_once: How many of them a run has.
         device: `auto`, `cpu` or `cuda`.
         threads: CPU threads of a run.
+        at_once: Runs that share the memory and the GPU, each in a process of its own.
     """
 
     runs: int
@@ -101,11 +102,15 @@ class Workload:
     encoders_at_once: int
     device: str
     threads: int
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The most that finished shards took: seconds of a run's epoch on all posts, and resident memory in MB."""
+    """The most that a run of finished shards took: seconds of its epoch on all posts, and resident memory in MB.
+
+    Where a shard ran several at once, each had its part of the memory and took so much longer; alone it takes no more.
+    """
 
     epoch_seconds: float
     memory_mb: float
@@ -120,7 +125,8 @@ def minutes(work: Workload, known: Measured | None, attempt: int = 1) -> int:
         attempt: How often the job is tried, from 1.
     """
     epochs = work.runs * work.epochs * work.data_fraction
-    seconds = epochs * (known.epoch_seconds if known else _epoch_seconds(work))
+    # The model of time rests on the speed of a GPU, which runs at once share.
+    seconds = epochs * (known.epoch_seconds / work.at_once if known else _epoch_seconds(work))
     wanted = (_START_MINUTES + _MARGIN * seconds / 60) * 2.0 ** (attempt - 1)
     return math.ceil(wanted / 10) * 10
 
@@ -139,27 +145,29 @@ def memory_mb(work: Workload, known: Measured | None, attempt: int = 1) -> int:
     equation 2, in float32 and with heads of width 64. On a GPU they are in its memory; `auto` counts as one.
     """
     if known:
-        return math.ceil(known.memory_mb * _MEMORY_MARGIN * attempt / 100) * 100
+        return math.ceil(known.memory_mb * work.at_once * _MEMORY_MARGIN * attempt / 100) * 100
     weights = max(encoder.weights for encoder in work.encoders) * _BYTES_PER_WEIGHT
     per_width = 2 * (34 + 5 * work.length / 64) * work.batch * work.length
     widest = max(encoder.layers * encoder.hidden for encoder in work.encoders)
     activations = per_width * widest if work.device == "cpu" else 0.0
     total = _START_MB + work.encoders_at_once * (weights + activations) / 1e6
-    return math.ceil(total * attempt / 100) * 100
+    return math.ceil(total * work.at_once * attempt / 100) * 100
 
 
-def measured(root: Path, shards: Iterable[tuple[str, float]]) -> Measured | None:
-    """Return what finished shards took at most; None if none has run.
+def measured(root: Path, shards: Iterable[tuple[str, float, int]]) -> Measured | None:
+    """Return what a run of finished shards took at most; None if none has run.
 
     Args:
         root: Folder of the study.
-        shards: Benchmark file and full epochs (runs x epochs x data fraction) of each shard.
+        shards: Benchmark file, full epochs (runs x epochs x data fraction) and runs at once of each shard. A benchmark
+            holds the memory of all processes of its job.
     """
-    found = [(row, epochs) for path, epochs in shards if (row := _benchmark(root / path)) is not None]
+    found = [(row, epochs, at_once) for path, epochs, at_once in shards if (row := _benchmark(root / path)) is not None]
     if not found:
         return None
     return Measured(
-        max(float(row["s"]) / epochs for row, epochs in found), max(float(row["max_rss"]) for row, _ in found)
+        max(float(row["s"]) * at_once / epochs for row, epochs, at_once in found),
+        max(float(row["max_rss"]) / at_once for row, _, at_once in found),
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from evidence_hpo.config.configuration import Configuration, default_configuration
 from evidence_hpo.config.loading import load_configuration, merge
 from evidence_hpo.demands import Demands
@@ -38,7 +40,6 @@ def test_what_finished_shards_took_decides(tmp_path: Path) -> None:
     after = Demands(StudyGraph(configured()), tmp_path)
     assert after.trial_minutes("criteria", "stage1", 0, 1) == 130 > before.trial_minutes("criteria", "stage1", 0, 1)
     assert after.training_memory("criteria", 1) == 12000 > before.training_memory("criteria", 1)
-    assert after.training_memory("criteria", 1, runs=3) == 36000
     assert after.training_memory("evidence", 1) == before.training_memory("evidence", 1), "of another architecture"
 
 
@@ -54,3 +55,27 @@ def test_memory_and_time_are_for_the_largest_values_of_the_spaces() -> None:
     longer = Demands(StudyGraph(larger), Path("nothing"))
     assert longer.training_memory("criteria", 1) > plain.training_memory("criteria", 1)
     assert longer.run_minutes("criteria", 1) > plain.run_minutes("criteria", 1)
+
+
+def test_trials_that_share_a_gpu_share_what_their_shard_took(tmp_path: Path) -> None:
+    search = default_configuration().model_dump(mode="json")["search"]
+    stage = {**search["stages"][0], "trials": 8, "first_round": 4, "round_size": 4, "shards": 1}
+    four = {**search, "stages": [stage], "trials_per_gpu": 4}
+    on_gpu = {"search": four, "training": {"runtime": {"device": "cuda"}}}
+
+    def demands(root: Path) -> Demands:
+        return Demands(StudyGraph(configured(**on_gpu)), root)
+
+    unknown = demands(tmp_path / "nothing ran here")
+    assert unknown.trial_memory("criteria", "stage1", 0, 1) == pytest.approx(
+        4 * unknown.training_memory("criteria", 1), rel=0.05
+    )
+    path = tmp_path / "results/benchmarks/criteria/stage1/round_0/shard_0.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("s\tmax_rss\n2400\t16000\n", encoding="utf-8")
+    known = demands(tmp_path)
+    assert known.trial_memory("criteria", "stage1", 0, 1) == 24000, "the benchmark holds all four processes"
+    assert known.training_memory("criteria", 1) == 6000, "a retrained model is one of them"
+    assert known.trial_minutes("criteria", "stage1", 0, 1) == 130, "what the whole shard took, with its margin"
+    on_cpu = Demands(StudyGraph(configured(search=four, training={"runtime": {"device": "cpu"}})), tmp_path)
+    assert on_cpu.training_memory("criteria", 1) == on_cpu.trial_memory("criteria", "stage1", 0, 1) == 24000

@@ -68,15 +68,25 @@ def test_memory_holds_weights_and_on_a_cpu_activations() -> None:
 
 def test_the_slowest_and_the_largest_shard_count(tmp_path: Path) -> None:
     shards = [
-        (benchmark(tmp_path, "a.tsv", "90.0", "500.0"), 3.0),
-        (benchmark(tmp_path, "b.tsv", "40.0", "700.0"), 1.0),
-        ("absent.tsv", 1.0),
+        (benchmark(tmp_path, "a.tsv", "90.0", "500.0"), 3.0, 1),
+        (benchmark(tmp_path, "b.tsv", "40.0", "700.0"), 1.0, 1),
+        ("absent.tsv", 1.0, 1),
     ]
     assert measured(tmp_path, shards) == Measured(epoch_seconds=40.0, memory_mb=700.0)
+
+
+def test_a_run_had_its_part_of_what_the_runs_at_once_took(tmp_path: Path) -> None:
+    known = measured(tmp_path, [(benchmark(tmp_path, "a.tsv", "320.0", "8000.0"), 32.0, 4)])
+    assert known == Measured(epoch_seconds=40.0, memory_mb=2000.0)
+    together, alone = replace(WORK, at_once=4), replace(WORK, runs=1)
+    assert (memory_mb(together, known), memory_mb(alone, known)) == (12000, 3000)
+    assert minutes(together, known) == minutes(alone, known), "four at once take as long as one, with what was measured"
+    assert memory_mb(together, None) == 4 * memory_mb(alone, None)
+    assert minutes(together, None) == minutes(WORK, None), "they share the speed of the GPU"
 
 
 @pytest.mark.parametrize("content", ["", HEADER, "s\n3\n"], ids=["empty", "header only", "other columns"])
 def test_a_benchmark_without_values_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "a.tsv").write_text(content, encoding="utf-8")
     short = benchmark(tmp_path, "short.tsv", "0.2", "NA")  # of a job that ended before it could be measured
-    assert measured(tmp_path, [("a.tsv", 1.0), (short, 1.0)]) is None
+    assert measured(tmp_path, [("a.tsv", 1.0, 1), (short, 1.0, 1)]) is None

@@ -60,7 +60,7 @@ Output = Annotated[
     Path | None, typer.Option(help="Copy of the report; default: evaluation_report.json in the folder of the study.")
 ]
 Split = Annotated[str, typer.Option(help="Name of the test split; there is one, `test`.")]
-Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
+Cores = Annotated[str | None, typer.Option(help="Processor cores to use, or 'all'; default: as the profile says.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Print lines, as without a terminal, instead of the display.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON on standard output.")]
 
@@ -71,7 +71,7 @@ def evaluate_study(
     test_split: Split = "test",
     configfile: Overlays = None,
     override: Overrides = None,
-    cores: Cores = "all",
+    cores: Cores = None,
     plain: Plain = False,
     as_json: AsJson = False,
 ) -> None:

@@ -39,7 +39,7 @@ def make_of_finished(
     configuration: Configuration,
     options: Sequence[str],
     targets: Sequence[str],
-    cores: str,
+    cores: str | None,
     *,
     plain: bool,
 ) -> int:

@@ -40,7 +40,7 @@ class Launch:
         configuration: The checked configuration.
         targets: Files to make; empty: the whole study.
         options: Further options of Snakemake, the overlays and overrides among them.
-        cores: Number of cores, or ``all``.
+        cores: Number of cores, or ``all``; None: as the profile says.
         seconds: Time budget; None: none.
         plain: Lines instead of the display, even on a terminal.
         is_study: Whether it is the study that is made, so that its configuration is recorded; not a run outside of it.
@@ -51,7 +51,7 @@ class Launch:
     configuration: Configuration
     targets: Sequence[str]
     options: Sequence[str]
-    cores: str = "all"
+    cores: str | None = None
     seconds: float | None = None
     plain: bool = False
     last_stage: str | None = None
@@ -78,7 +78,8 @@ def launch(wanted: Launch) -> int:
     if not preview:
         append_event(log, "run_started", study=wanted.configuration.study.name, targets=list(wanted.targets))
     offset = log.stat().st_size if log.exists() else 0
-    command = [*snakemake_command(), *_targets(wanted), "--cores", wanted.cores, *wanted.options]
+    cores = ["--cores", wanted.cores] if wanted.cores else []
+    command = [*snakemake_command(), *_targets(wanted), *cores, *wanted.options]
     view = None
     if not preview:
         command += ["--logger", "evidence-hpo"]

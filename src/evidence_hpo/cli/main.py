@@ -56,7 +56,7 @@ app.command()(track)
 
 REPORT = Path("results/report.html")
 
-Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
+Cores = Annotated[str | None, typer.Option(help="Processor cores to use, or 'all'; default: as the profile says.")]
 Budget = Annotated[
     str | None,
     typer.Option(help="Time after which training stops at the end of its epoch: seconds, or 90m, 12h, 7d."),
@@ -70,7 +70,7 @@ def run(
     targets: Targets = None,
     configfile: Overlays = None,
     override: Overrides = None,
-    cores: Cores = "all",
+    cores: Cores = None,
     time_budget: Budget = None,
     plain: Plain = False,
 ) -> None:

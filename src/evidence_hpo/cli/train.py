@@ -41,7 +41,7 @@ ResumeFrom = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Make the data ready, then build the model and take one step; write no model.")
 ]
-Cores = Annotated[str, typer.Option(help="Processor cores to use, or 'all'.")]
+Cores = Annotated[str | None, typer.Option(help="Processor cores to use, or 'all'; default: as the profile says.")]
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
     name: Name = None,
     resume_from: ResumeFrom = None,
     dry_run: DryRun = False,
-    cores: Cores = "all",
+    cores: Cores = None,
 ) -> None:
     """Train one model with the values of training.parameters; no search, and the test split is not read.
 

@@ -70,7 +70,7 @@ Epochs = Annotated[list[str] | None, typer.Option(help="Epochs of a trial: 8, or
 Jobs = Annotated[
     int | None, typer.Option("--jobs", "--parallel", min=1, help="Jobs that search at once; changes no result.")
 ]
-Cores = Annotated[str | None, typer.Option(help="Processor cores; default: those of --jobs, or all.")]
+Cores = Annotated[str | None, typer.Option(help="Processor cores; default: those of --jobs, or as the profile says.")]
 Budget = Annotated[str | None, typer.Option("--time-budget", "--timeout", help="Seconds, or as 90m, 12h, 7d.")]
 Outdir = Annotated[
     Path, typer.Option("--outdir", "--study-dir", help="Folder of the study; it is made, and receives `results`.")
@@ -143,7 +143,7 @@ def tune(
     folder.mkdir(parents=True, exist_ok=True)
     if stop_on_error:
         options += ["--workflow-profile", str(_impatient_profile(folder))]
-    available = cores or ("all" if jobs is None else str(jobs * configuration.training.runtime.threads))
+    available = cores or (None if jobs is None else str(jobs * configuration.training.runtime.threads))
     code = launch(Launch(folder, configuration, targets, options, available, seconds, plain, stage))
     verdict = _verdict(read_study(folder, own=True), code)
     _show(verdict, as_json=as_json)
@@ -189,7 +189,9 @@ def _study_named(wanted: str, root: Path) -> Path:
 def _impatient_profile(folder: Path) -> Path:
     """Write the default profile without `keep-going`, and return its folder."""
     content = yaml.safe_load((workflow_folder() / "profiles/default/config.yaml").read_text(encoding="utf-8"))
-    content.pop("keep-going", None)
+    for entries in content.values():
+        if isinstance(entries, dict):
+            entries.pop("keep-going", None)
     profile = folder / paths.WORK / "stop_on_error"
     write_text(profile / "config.yaml", yaml.safe_dump(content))
     return profile

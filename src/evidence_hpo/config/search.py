@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,15 +11,37 @@ from pydantic import Field, model_validator
 from evidence_hpo.config.base import Identifier, Section, suggestion
 from evidence_hpo.config.metrics import objective_metrics
 from evidence_hpo.config.parameters import ArchitectureName
+from evidence_hpo.errors import ConfigurationError
 
 __all__ = [
+    "TRIALS_PER_GPU_VARIABLE",
     "NarrowingSettings",
     "ObjectiveSettings",
     "PrunerSettings",
     "SamplerName",
     "SearchSettings",
     "StageSettings",
+    "trials_per_gpu",
 ]
+
+TRIALS_PER_GPU_VARIABLE = "EVIDENCE_HPO_TRIALS_PER_GPU"
+"""Environment variable by which the workflow hands `search.trials_per_gpu` to its jobs.
+
+It is no param of the rule, because a changed param runs a rule again, and this setting changes no trial.
+"""
+
+
+def trials_per_gpu() -> int:
+    """Return the number that the workflow handed to this job; one in a step started by hand.
+
+    Raises:
+        ConfigurationError: The variable holds no such number.
+    """
+    text = os.environ.get(TRIALS_PER_GPU_VARIABLE, "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigurationError(f"{TRIALS_PER_GPU_VARIABLE}: {text!r} is no number of trials")
+    return int(text)
+
 
 SamplerName = Literal["tpe", "tpe_multivariate", "gp", "grid", "random"]
 

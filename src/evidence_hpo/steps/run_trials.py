@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evidence_hpo.config.search import trials_per_gpu
 from evidence_hpo.paths import WORK
 from evidence_hpo.schemas import write_artefact_lines
 from evidence_hpo.search.shard import Shard
@@ -19,7 +20,6 @@ def run_trials(
     manifests: list[Path],
     texts: list[Path],
     examples: list[Path],
-    trials_per_gpu: int,
     output: Path,
 ) -> None:
     """Run the trials of one shard and write their records, sorted by number.
@@ -32,7 +32,6 @@ def run_trials(
         manifests: Their manifests, in the same order.
         texts: Text files of the token caches of the training and validation splits, and of banks.
         examples: Their example files, in the same order.
-        trials_per_gpu: Trials that run at once where there is a GPU; changes no result.
         output: The shard, one trial a line.
     """
     work = Shard(
@@ -46,7 +45,7 @@ def run_trials(
         cache=WORK / "trials",
         listener=EventListener(),
     )
-    records = work.run(trials_per_gpu)
+    records = work.run(trials_per_gpu())
     write_artefact_lines(output, "trial", [record.model_dump(mode="json") for record in records])
 
 

@@ -121,6 +121,17 @@ def test_a_run_outside_the_study_leaves_its_configuration_alone(tmp_path: Path, 
     assert snakemake
 
 
+@pytest.mark.parametrize("cores", [None, "2"])
+def test_cores_are_the_profiles_unless_they_are_given(
+    tmp_path: Path, snakemake: list[list[str]], cores: str | None
+) -> None:
+    launch(Launch(tmp_path, default_configuration(), ["x"], [], cores))
+    arguments = (tmp_path / "arguments").read_text()
+    assert ("--cores 2" in arguments) is (cores is not None)
+    assert ("--cores" in arguments) is (cores is not None)
+    assert snakemake
+
+
 def test_a_dry_run_records_nothing(tmp_path: Path, snakemake: list[list[str]]) -> None:
     assert launch(Launch(tmp_path, default_configuration(), ["--dry-run"], [])) == 1
     assert [event["event"] for event in read_events(tmp_path / "results/logs/study.jsonl")[0]] == ["job_failed"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from finished_study import command, made_study
 from run_files import complete_study
+from snakemake.profiles import ProfileConfigFileParser
 
 from evidence_hpo.cli import tune as module
 from evidence_hpo.cli.studies import read_study
@@ -158,8 +160,13 @@ def test_a_study_is_found_by_name_id_or_folder(two: Folder, monkeypatch: pytest.
     assert module._study_named("test", two("one")) == two("one")
 
 
-def test_stopping_at_the_first_error_is_the_default_profile_without_keep_going(tmp_path: Path) -> None:
+def test_stopping_at_the_first_error_is_the_default_profile_without_keep_going(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     profile = module._impatient_profile(tmp_path) / "config.yaml"
     text = profile.read_text(encoding="utf-8")
     assert "keep-going" not in text
     assert "rerun-incomplete: true" in text
+    monkeypatch.setattr(sys, "argv", ["snakemake"])
+    with profile.open(encoding="utf-8") as stream:
+        assert {"cores", "resources"} <= set(ProfileConfigFileParser().parse(stream)), "all else as without it"
