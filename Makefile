@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
-CORES ?= all
+CORES ?=
 CONFIG ?=
 ARGS ?=
 INSTALLED := $(VENV)/.installed
@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 run: $(INSTALLED)  ## Run the study (CONFIG="presets/x.yaml mine.yaml" CORES=n) and write its HTML report
-	$(BIN)/evidence-hpo run --cores $(CORES) $(OVERLAY)
+	$(BIN)/evidence-hpo run $(if $(CORES),--cores $(CORES)) $(OVERLAY)
 	$(BIN)/evidence-hpo report $(OVERLAY)
 
 dry-run: $(INSTALLED)  ## Show what would run

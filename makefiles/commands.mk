@@ -15,7 +15,7 @@ resume: $(INSTALLED)  ## Go on training from a checkpoint (CHECKPOINT_PATH, ARGS
 	$(BIN)/evidence-hpo train --resume-from $(CHECKPOINT_PATH) $(OVERLAY)
 
 hpo: $(INSTALLED)  ## One search of one stage (NUM_TRIALS=100, presets/single.yaml)
-	$(BIN)/evidence-hpo tune --preset single --num-trials $(NUM_TRIALS) --cores $(CORES) $(OVERLAY)
+	$(BIN)/evidence-hpo tune --preset single --num-trials $(NUM_TRIALS) $(if $(CORES),--cores $(CORES)) $(OVERLAY)
 
 evaluate: $(INSTALLED)  ## Evaluate a finished search on the test split (STUDY_DIR=.)
 	$(BIN)/evidence-hpo evaluate-study --study-dir $(STUDY_DIR) $(OVERLAY)
@@ -36,5 +36,5 @@ doctor: $(INSTALLED)  ## What this machine has and lacks (CONFIG, ARGS="--preset
 	$(BIN)/evidence-hpo doctor $(OVERLAY)
 
 groundtruth: $(INSTALLED)  ## Corpus, aligned evidence, splits and examples, no training (CSV=file: the aligned evidence)
-	$(BIN)/evidence-hpo run --cores $(CORES) $(foreach task,criteria evidence,$(foreach split,train validation test,results/examples/$(task)/$(split).parquet)) $(OVERLAY)
+	$(BIN)/evidence-hpo run $(if $(CORES),--cores $(CORES)) $(foreach task,criteria evidence,$(foreach split,train validation test,results/examples/$(task)/$(split).parquet)) $(OVERLAY)
 	$(if $(CSV),$(BIN)/evidence-hpo export-groundtruth --output $(CSV))

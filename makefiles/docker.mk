@@ -2,7 +2,7 @@
 # which the image holds CUDA too; IMAGE names it.
 IMAGE ?= evidence-hpo
 DEVICE ?= cpu
-COMMAND ?= run --cores $(CORES)
+COMMAND ?= run $(if $(CORES),--cores $(CORES))
 BASE_cpu := python:3.11-slim-bookworm
 BASE_gpu := nvidia/cuda:12.8.1-base-ubuntu24.04
 BASE ?= $(BASE_$(DEVICE))
@@ -14,5 +14,5 @@ docker-build:  ## Build the image (DEVICE=cpu or gpu, IMAGE=evidence-hpo, BASE, 
 	docker build --tag $(IMAGE) --file docker/Dockerfile --build-arg BASE=$(BASE) --build-arg TORCH_INDEX=$(TORCH_INDEX) .
 
 docker-run:  ## Run the study in the image, in this folder (DEVICE=gpu takes all GPUs; COMMAND="run --cores all")
-	docker run --rm --init $(if $(filter gpu,$(DEVICE)),--gpus all --shm-size 4g) --user $(shell id -u):$(shell id -g) \
+	docker run --rm --init --hostname $(shell hostname) $(if $(filter gpu,$(DEVICE)),--gpus all --shm-size 4g) --user $(shell id -u):$(shell id -g) \
 		--volume $(CURDIR):/workspace $(IMAGE) $(COMMAND) $(OVERLAY)

@@ -2,7 +2,7 @@
 # overlays, as your own data), ARGS (further options, as --override key=value) and CORES. Give the same knobs in each call
 # of a study: they are settings, and what they change is run again.
 TASKS := criteria evidence share joint
-RUN = $(BIN)/evidence-hpo run --cores $(CORES)
+RUN = $(BIN)/evidence-hpo run $(if $(CORES),--cores $(CORES))
 
 .PHONY: hpo-best retrain-best stage1 stage2 hpo-report hpo-s0 hpo-s1 hpo-s2 refit full-hpo full-hpo-all \
 	tune-criteria-max tune-evidence-max tune-share-max tune-joint-max maximal-hpo-all

@@ -48,7 +48,8 @@ class Demands:
     def trial_memory(self, architecture: str, stage: str, round_: int, attempt: int) -> int:
         """Return the main memory in MB of a shard: of all trials that it runs at once."""
         settings = self._study.stages_of(architecture)[stage]
-        return memory_mb(self._shard_workload(architecture, settings, round_), self._measured[architecture], attempt)
+        work = self._shard_workload(architecture, settings, round_)
+        return memory_mb(work, self._measured_memory(architecture), attempt)
 
     def run_minutes(self, architecture: str, attempt: int) -> int:
         """Return the minutes of one retrained model."""
@@ -60,7 +61,11 @@ class Demands:
     def training_memory(self, architecture: str, attempt: int) -> int:
         """Return the main memory in MB of a job that trains one model, or predicts with it."""
         first = next(iter(self._study.stages_of(architecture).values()))
-        return memory_mb(self._workload(architecture, 1, first), self._measured[architecture], attempt)
+        return memory_mb(self._workload(architecture, 1, first), self._measured_memory(architecture), attempt)
+
+    def _measured_memory(self, architecture: str) -> Measured | None:
+        """Return what finished shards took; None where one ran several trials at once, as how many is not recorded."""
+        return self._measured[architecture] if self._at_once(self._study.trials_per_gpu) == 1 else None
 
     def _shard_workload(self, architecture: str, stage: StageSettings, round_: int) -> Workload:
         runs = self._shard_runs(architecture, stage.name, round_)

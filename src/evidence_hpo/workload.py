@@ -145,7 +145,7 @@ def memory_mb(work: Workload, known: Measured | None, attempt: int = 1) -> int:
     equation 2, in float32 and with heads of width 64. On a GPU they are in its memory; `auto` counts as one.
     """
     if known:
-        return math.ceil(known.memory_mb * work.at_once * _MEMORY_MARGIN * attempt / 100) * 100
+        return math.ceil(known.memory_mb * _MEMORY_MARGIN * attempt / 100) * 100
     weights = max(encoder.weights for encoder in work.encoders) * _BYTES_PER_WEIGHT
     per_width = 2 * (34 + 5 * work.length / 64) * work.batch * work.length
     widest = max(encoder.layers * encoder.hidden for encoder in work.encoders)
@@ -167,7 +167,7 @@ def measured(root: Path, shards: Iterable[tuple[str, float, int]]) -> Measured |
         return None
     return Measured(
         max(float(row["s"]) * at_once / epochs for row, epochs, at_once in found),
-        max(float(row["max_rss"]) / at_once for row, _, at_once in found),
+        max(float(row["max_rss"]) for row, _, _ in found),
     )
 
 

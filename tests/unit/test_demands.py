@@ -74,8 +74,11 @@ def test_trials_that_share_a_gpu_share_what_their_shard_took(tmp_path: Path) -> 
     path.parent.mkdir(parents=True)
     path.write_text("s\tmax_rss\n2400\t16000\n", encoding="utf-8")
     known = demands(tmp_path)
-    assert known.trial_memory("criteria", "stage1", 0, 1) == 24000, "the benchmark holds all four processes"
-    assert known.training_memory("criteria", 1) == 6000, "a retrained model is one of them"
+    for attempt in (1, 2):  # how many processes the benchmark holds is not recorded: it may have been another number
+        assert known.trial_memory("criteria", "stage1", 0, attempt) == unknown.trial_memory(
+            "criteria", "stage1", 0, attempt
+        )
+        assert known.training_memory("criteria", attempt) == unknown.training_memory("criteria", attempt)
     assert known.trial_minutes("criteria", "stage1", 0, 1) == 130, "what the whole shard took, with its margin"
     on_cpu = Demands(StudyGraph(configured(search=four, training={"runtime": {"device": "cpu"}})), tmp_path)
     assert on_cpu.training_memory("criteria", 1) == on_cpu.trial_memory("criteria", "stage1", 0, 1) == 24000

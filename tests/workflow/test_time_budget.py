@@ -12,7 +12,7 @@ from evidence_hpo.study_log import read_events
 pytestmark = pytest.mark.workflow
 
 SHARD = "results/criteria/stage1/round_0/shard_0.jsonl"
-COMMAND = "python -m evidence_hpo.steps.run_trials"
+COMMAND = "exec python -m evidence_hpo.steps.run_trials"
 
 
 def test_the_same_command_goes_on_after_the_budget(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from types import FrameType
 import typer
 
 from evidence_hpo import errors, paths
-from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.locks import claim_folder, noted_start
 from evidence_hpo.cli.progress import ProgressView, StudyProgress
 from evidence_hpo.cli.workflow import snakemake_command, workflow_folder
 from evidence_hpo.config.configuration import Configuration
@@ -86,7 +86,8 @@ def launch(wanted: Launch) -> int:
         if sys.stderr.isatty() and not wanted.plain:
             progress = StudyProgress(wanted.configuration, wanted.folder, wanted.last_stage)
             view = ProgressView(progress, log, offset)
-    ended = run_command(command, wanted.folder, wanted.seconds, view)
+    with noted_start(wanted.folder):
+        ended = run_command(command, wanted.folder, wanted.seconds, view)
     if preview:
         return ended.code
     code = exit_code_of(ended.code, read_events(log, offset)[0])

@@ -26,7 +26,13 @@ class _Scheduler(Protocol):
     def exit_gracefully(self) -> None: ...
 
 
+class _ExecutionSettings(Protocol):
+    lock: bool
+
+
 class _Workflow(Protocol):
+    execution_settings: _ExecutionSettings
+
     @property
     def scheduler(self) -> _Scheduler: ...
 
@@ -42,8 +48,8 @@ def start_run(workflow: _Workflow) -> None:
     Args:
         workflow: Snakemake's workflow.
     """
-    with contextlib.suppress(StorageError):  # on a full disk the steps say so
-        note_lock_holder(Path.cwd())
+    with contextlib.suppress(StorageError, OSError):  # a full disk the steps tell; a claim of another user stays theirs
+        note_lock_holder(Path.cwd(), locks=workflow.execution_settings.lock)
     scheduler = workflow.scheduler
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda *_: _in_thread(scheduler.exit_gracefully))

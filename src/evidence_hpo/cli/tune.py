@@ -26,6 +26,7 @@ from evidence_hpo.cli.workflow import (
 )
 from evidence_hpo.errors import ConfigurationError, DataError
 from evidence_hpo.files import write_text
+from evidence_hpo.profiles import is_profile_named
 
 __all__ = ["tune"]
 
@@ -42,7 +43,7 @@ _STAGE_TITLES = {
 
 
 class Mode(StrEnum):
-    """Searches of the guide's wrapper."""
+    """Searches of a wrapper of earlier times, by its names."""
 
     multistage = "multistage"
     maximal = "maximal"
@@ -142,6 +143,8 @@ def tune(
     options = settings_options(overlays, values, folder)
     folder.mkdir(parents=True, exist_ok=True)
     if stop_on_error:
+        if is_profile_named():
+            raise ConfigurationError("--stop-on-error: a profile is named; take `keep-going` out of that instead")
         options += ["--workflow-profile", str(_impatient_profile(folder))]
     available = cores or (None if jobs is None else str(jobs * configuration.training.runtime.threads))
     code = launch(Launch(folder, configuration, targets, options, available, seconds, plain, stage))

@@ -21,7 +21,7 @@ from evidence_hpo.graph import StudyGraph
 __all__ = ["MODES", "Tuning", "numbers_of", "overrides_of", "preset_file", "stage_targets"]
 
 MODES = {"multistage": "multi_stage", "maximal": "maximal"}
-"""Modes of the guide's wrapper, and their presets."""
+"""Searches by the names of an earlier wrapper, and their presets."""
 
 _SANITY = "sanity"
 

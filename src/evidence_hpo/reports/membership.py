@@ -34,6 +34,9 @@ _ALWAYS = (
 )
 """Steps of every study that serve all architectures and are no input of theirs."""
 
+_BANKS_READ = "sources"
+"""Argument by which an augmenting step names banks of the other family, of which the order above does not tell."""
+
 _AUGMENTING = ("augment_examples", "augment_with_textattack")
 _BESIDE = {
     "summarize_augmentation": _AUGMENTING,
@@ -56,10 +59,13 @@ def study_jobs(provenance: Mapping[str, Any], expected: Collection[str]) -> set[
     """
     makers = _makers(provenance)
     always = {name for name, one in provenance.items() if one["step"] in _ALWAYS}
-    found = _with_makers({name for name in expected if name in provenance} | always, provenance, makers)
-    steps = {provenance[name]["step"] for name in found}
-    beside = {name for name, one in provenance.items() if steps.intersection(_BESIDE.get(one["step"], ()))}
-    return _with_makers(found | beside, provenance, makers)
+    found: set[str] = set()
+    more = {name for name in expected if name in provenance} | always
+    while more - found:
+        found = _with_makers(more, provenance, makers)
+        steps = {provenance[name]["step"] for name in found}
+        more = {name for name, one in provenance.items() if steps.intersection(_BESIDE.get(one["step"], ()))} | found
+    return found
 
 
 def _makers(provenance: Mapping[str, Any]) -> dict[str, str]:
@@ -67,7 +73,8 @@ def _makers(provenance: Mapping[str, Any]) -> dict[str, str]:
     shared = [name for name, one in provenance.items() if one["step"] in _IN_ORDER]
     makers: dict[str, str] = {}
     for name in sorted(shared, key=lambda name: (_IN_ORDER.index(provenance[name]["step"]), name)):
-        for path in result_files(provenance[name]["arguments"]):
+        arguments = provenance[name]["arguments"]
+        for path in result_files({key: value for key, value in arguments.items() if key != _BANKS_READ}):
             makers.setdefault(path, name)
     return makers
 

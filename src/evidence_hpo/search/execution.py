@@ -72,6 +72,7 @@ def _finish(
         cached = cache.load(key, weights=request.keep_weights)
         tell_started(listener, request, key, cached=cached is not None)
         if cached is not None:
+            cache.remove_resume_points(key)  # of a process that was killed just after it had stored the record
             log_event("trial_reused", f"{request.label}: taken from the trial cache", key=key)
             tell_finished(listener, key, cached, cached=True)
             return cached
@@ -106,6 +107,7 @@ def _finished_elsewhere(cache: TrialCache, request: RunRequest) -> Finished | No
     """
     cached = cache.load(request.key, weights=request.keep_weights)
     if cached is not None:
+        cache.remove_resume_points(request.key)
         log_event("trial_reused", f"{request.label}: another process finished it meanwhile", key=request.key)
     return cached
 

@@ -112,8 +112,12 @@ class TrialCache:
         sha256 = digest_file(model / WEIGHTS) if weights or (model / WEIGHTS).is_file() else None
         record = {"key": key, "outcome": outcome.model_dump(mode="json"), "model_sha256": sha256}
         write_artefact(self.folder(key) / "record.json", "trial_cache", record)
-        shutil.rmtree(self.resume_folder(key), ignore_errors=True)
+        self.remove_resume_points(key)
         return Finished(outcome, model if sha256 else None, sha256)
+
+    def remove_resume_points(self, key: str) -> None:
+        """Remove the resume points of a run that is finished."""
+        shutil.rmtree(self.resume_folder(key), ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -192,8 +192,11 @@ class Checkpoints:
         return True
 
     def delete(self) -> None:
-        """Remove everything that was kept."""
-        shutil.rmtree(self.work, ignore_errors=True)
+        """Remove everything that was kept, and the directory where nothing else lies in it."""
+        for path in (*self.work.glob("epoch_*"), *self.work.glob(".epoch_*.tmp")):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.work.rmdir()
         self.kept = Kept()
 
     def _affordable(self, wanted: Kept, new_bytes: int) -> Kept:

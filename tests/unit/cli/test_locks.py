@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from evidence_hpo.cli.locks import claim_folder
+from evidence_hpo.cli.locks import claim_folder, noted_start
 from evidence_hpo.cli.studies import is_live
 from evidence_hpo.errors import StorageError
 
@@ -113,7 +113,41 @@ def test_a_command_that_only_looks_does_not_keep_snakemake_from_its_claim(locked
             assert is_live(locked)
 
 
-def test_without_a_lock_nothing_is_noted(tmp_path: Path) -> None:
-    with snakemake(tmp_path):
+def test_one_that_takes_no_lock_does_not_say_that_it_is_its_own(locked: Path) -> None:
+    with snakemake(locked, before=OTHER_HOST + "; " + OTHER_BOOT):
         pass
-    assert not (tmp_path / ".snakemake").exists()
+    program = (
+        "from pathlib import Path; from evidence_hpo.cli import locks; locks.note_lock_holder(Path.cwd(), locks=False)"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=locked, check=True)
+    with pytest.raises(StorageError, match="locked by a Snakemake on login1"):
+        claim_folder(locked)
+
+
+def test_a_lock_of_the_first_moments_is_of_the_machine_of_the_command_that_started_it(locked: Path) -> None:
+    program = (
+        "from pathlib import Path; import os, sys; from evidence_hpo.cli import locks\n"
+        "with locks.noted_start(Path.cwd()): os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=locked, check=False).returncode == 9
+    claim_folder(locked)
+    assert not (locked / LOCKS).exists()
+
+
+def test_a_start_that_ended_says_nothing_of_later_locks(locked: Path) -> None:
+    with noted_start(locked):
+        pass
+    with pytest.raises(StorageError, match="on a machine that is not known"):
+        claim_folder(locked)
+
+
+def test_the_job_that_slurm_started_again_elsewhere_goes_on(locked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    with snakemake(locked, before=OTHER_HOST + "; " + OTHER_BOOT):
+        pass
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    with pytest.raises(StorageError, match="locked by a Snakemake on login1"):
+        claim_folder(locked)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    claim_folder(locked)
+    assert not (locked / LOCKS).exists()

@@ -24,15 +24,15 @@ Building DAG of jobs...
 [date]
 Job 3: criteria, stage1: running shard 0 of round 1
 Reason: Missing output files: results/x.jsonl; Input files updated by another job: results/small
-Shell command: python -m evidence_hpo.steps.run_trials --log results/logs/criteria/stage1/round_1/shard_0.log
+Shell command: exec python -m evidence_hpo.steps.run_trials --log results/logs/criteria/stage1/round_1/shard_0.log
 [date]
 Job 4: criteria: selecting
 Reason: Params have changed since last execution: before: 1 now: 2; Input files updated by another job: y
-Shell command: python -m evidence_hpo.steps.select_configs --log results/logs/criteria/retrain/select_configs.log
+Shell command: exec env X=0 python -m evidence_hpo.steps.select --log results/logs/criteria/retrain/select_configs.log
 [date]
 Job 5: Summarising
 Reason: Input files updated by another job: results/retrain_summary.json
-Shell command: python -m evidence_hpo.steps.summarize_study --trials t --log results/logs/summarize_study.log
+Shell command: exec python -m evidence_hpo.steps.summarize_study --trials t --log results/logs/summarize_study.log
 rule all:
     reason: Input files updated by another job: results/retrain_summary.json
 Shell command: None

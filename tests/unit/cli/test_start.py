@@ -90,7 +90,7 @@ def test_sigterm_while_the_scheduler_holds_its_lock_is_no_deadlock(
     monkeypatch.chdir(tmp_path)
     scheduler, before = Scheduler(), signal.getsignal(signal.SIGTERM)
     try:
-        start_run(SimpleNamespace(scheduler=scheduler))
+        start_run(SimpleNamespace(scheduler=scheduler, execution_settings=SimpleNamespace(lock=True)))
         with scheduler.lock:
             os.kill(os.getpid(), signal.SIGTERM)
             assert not scheduler.ended.wait(0.2)

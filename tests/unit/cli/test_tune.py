@@ -170,3 +170,12 @@ def test_stopping_at_the_first_error_is_the_default_profile_without_keep_going(
     monkeypatch.setattr(sys, "argv", ["snakemake"])
     with profile.open(encoding="utf-8") as stream:
         assert {"cores", "resources"} <= set(ProfileConfigFileParser().parse(stream)), "all else as without it"
+
+
+def test_stopping_at_the_first_error_is_refused_beside_a_profile_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "profiles/gpu_workstation")
+    refused = command("tune", "--preset", "smoke", "--stop-on-error", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "--stop-on-error: a profile is named; take `keep-going` out of that instead" in refused.stderr

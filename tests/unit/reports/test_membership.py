@@ -82,6 +82,23 @@ def test_banks_count_while_trials_read_them_and_with_them_what_stands_beside() -
     assert study_jobs({**study("noise", "word_deletion"), **made}, [SHARD]) == {*study(), *made}
 
 
+def test_a_bank_made_of_another_brings_that_and_what_it_needed() -> None:
+    source = bank("word_deletion", "augment_with_textattack")
+    files = {"output": "results/augmentation/criteria/textattack/noise.parquet"}
+    chained = {
+        "augment_examples/criteria.noise": provenance(
+            "augment_examples", 5, 1, sources=[f"{BANK.format('word_deletion')}.parquet"], **files
+        ),
+        "tokenize_augmented/small.criteria.noise": provenance(
+            "tokenize_augmented", 6, 1, parts=[files["output"]], texts=BANK.format("tokens")
+        ),
+        "build_textattack": provenance("build_textattack", 1, 1, manifest="results/augmentation/textattack.json"),
+    }
+    read = {SHARD: provenance("run_trials", 30, 5, texts=[BANK.format("tokens")])}
+    found = study_jobs({**study(), **source, **chained, **read}, [SHARD])
+    assert found >= {*chained, "augment_with_textattack/criteria.word_deletion"}
+
+
 def test_every_rule_is_known_to_count_or_not_to() -> None:
     rules = dict(
         re.findall(

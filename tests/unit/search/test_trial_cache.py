@@ -84,6 +84,15 @@ def test_finished_work_is_not_redone(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("resume"))
 
 
+def test_resume_points_left_by_a_kill_after_the_record_go_when_the_record_is_taken(tmp_path: Path) -> None:
+    cache, left = TrialCache(tmp_path), request()
+    execute([left], Counter(), cache)
+    (cache.resume_folder(left.key)).mkdir()
+    (cache.resume_folder(left.key) / "epoch_001.json").touch()
+    execute([left], Counter(), cache)
+    assert not cache.resume_folder(left.key).exists()
+
+
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"key": 1}', "\x00\x01", '{"key": "%s"}' % ("0" * 64)])
 def test_damaged_record_is_run_again(tmp_path: Path, damage: str) -> None:
     runner, cache = Counter(), TrialCache(tmp_path)

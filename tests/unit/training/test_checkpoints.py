@@ -69,6 +69,17 @@ def weights_of(run: Run) -> dict[str, float]:
     return {name: load_file(run.files.work / name)["weight"][0].item() for name in sorted(found)}
 
 
+def test_deleting_leaves_what_belongs_to_another(tmp_path: Path) -> None:
+    run = Run(tmp_path / "work")
+    run.epoch(1, 0.5)
+    (tmp_path / "work" / "lock").touch()
+    run.files.delete()
+    assert run.names == {"lock"}
+    (tmp_path / "work" / "lock").unlink()
+    run.files.delete()
+    assert not (tmp_path / "work").exists()
+
+
 def disk(monkeypatch: pytest.MonkeyPatch, free: float, total: float = 1e6) -> None:
     """Let the disk have so much room, apart from what is written from now on."""
     usage = type(shutil.disk_usage("/"))(int(total), int(total - free), int(free))
