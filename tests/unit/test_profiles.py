@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
@@ -95,7 +96,6 @@ def test_alone_the_default_profile_limits_jobs_to_this_machine(read: Read) -> No
 
 
 def test_slurm_jobs_are_not_cut_to_the_submitting_machine(read: Read) -> None:
-    pytest.importorskip("snakemake_executor_plugin_slurm")
     found = read("--profile", "profiles/slurm")
     assert (found.cores, found.max_threads, found.limits) == (None, None, {})
     assert (found.executor, found.jobs) == ("slurm", 100)
@@ -219,7 +219,7 @@ def test_the_plugin_forgets_jobs_of_an_array_that_are_handed_over_in_part(
     handed_over: int, left: int, submitted: list[int]
 ) -> None:
     """So arrays need `jobs: unlimited` and no `max-jobs-per-timespan`; if this fails, the plugin has been mended."""
-    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
+    plugin: Any = importlib.import_module("snakemake_executor_plugin_slurm")
     sent: list[int] = []
     rule = SimpleNamespace(name="run_trials")
     job = SimpleNamespace(rule=rule, name="run_trials", is_group=lambda: False)

@@ -95,6 +95,7 @@ def test_jobs_that_a_killed_snakemake_left_running_hold_no_lock(locked: Path) ->
         pass
     try:
         claim_folder(locked)
+        assert not (locked / LOCKS).exists()
     finally:
         os.kill(int((locked / "job").read_text()), 9)
 
