@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from evidence_hpo.schemas import read_artefact
 from evidence_hpo.search.interruption import DEADLINE_VARIABLE
 
 pytestmark = pytest.mark.workflow
+COMMAND = "exec python -m evidence_hpo.steps.train_model"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,14 @@ def test_a_run_goes_on_with_more_epochs_after_its_last_intact_point(
 
 
 def test_an_interrupted_run_is_continued_by_the_same_command(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped = train(study, "--max-epochs", "3", "--name", "stopped", **{DEADLINE_VARIABLE: "1.0"})
+    rule = study.repository / "rules/train.smk"
+    content = rule.read_text(encoding="utf-8")
+    assert COMMAND in content
+    rule.write_text(content.replace(COMMAND, f"sleep 30; {COMMAND}"), encoding="utf-8")
+    # The job has started by then, and trains only later.
+    deadline = {DEADLINE_VARIABLE: repr(time.time() + 20.0)}
+    stopped = train(study, "--max-epochs", "3", "--name", "stopped", **deadline)
+    rule.write_text(content, encoding="utf-8")
     assert stopped.returncode == 1
     assert "stopped: interrupted; run again to continue" in stopped.stderr
     assert not (study.folder / "results/runs/stopped/record.json").exists()
