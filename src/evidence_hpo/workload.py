@@ -107,9 +107,11 @@ class Workload:
 
 @dataclass(frozen=True)
 class Measured:
-    """The most that a run of finished shards took: seconds of its epoch on all posts, and resident memory in MB.
+    """The most that finished shards took.
 
-    Where a shard ran several at once, each had its part of the memory and took so much longer; alone it takes no more.
+    Attributes:
+        epoch_seconds: Of one run's epoch on all posts; of runs at once each took so much longer, alone it takes no more.
+        memory_mb: Resident memory of the whole job, of all runs at once.
     """
 
     epoch_seconds: float
@@ -141,6 +143,8 @@ def _epoch_seconds(work: Workload) -> float:
 def memory_mb(work: Workload, known: Measured | None, attempt: int = 1) -> int:
     """Return the main memory to ask for in MB, rounded up to hundreds; proportional to the attempt.
 
+    What was measured is that of a whole job, so it stands for one that runs as many at once, whatever `at_once` says.
+
     Activations are those of Korthikanti et al. 2022 (Reducing activation recomputation in large transformer models),
     equation 2, in float32 and with heads of width 64. On a GPU they are in its memory; `auto` counts as one.
     """
@@ -155,7 +159,7 @@ def memory_mb(work: Workload, known: Measured | None, attempt: int = 1) -> int:
 
 
 def measured(root: Path, shards: Iterable[tuple[str, float, int]]) -> Measured | None:
-    """Return what a run of finished shards took at most; None if none has run.
+    """Return what finished shards took at most; None if none has run.
 
     Args:
         root: Folder of the study.

@@ -75,7 +75,7 @@ def test_the_slowest_and_the_largest_shard_count(tmp_path: Path) -> None:
     assert measured(tmp_path, shards) == Measured(epoch_seconds=40.0, memory_mb=700.0)
 
 
-def test_a_run_had_its_part_of_what_the_runs_at_once_took(tmp_path: Path) -> None:
+def test_runs_at_once_share_the_time_and_the_job_has_the_memory_of_all(tmp_path: Path) -> None:
     known = measured(tmp_path, [(benchmark(tmp_path, "a.tsv", "320.0", "8000.0"), 32.0, 4)])
     assert known == Measured(epoch_seconds=40.0, memory_mb=8000.0)
     together, alone = replace(WORK, at_once=4), replace(WORK, runs=1)
