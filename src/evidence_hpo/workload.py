@@ -110,7 +110,7 @@ class Measured:
     """The most that finished shards took.
 
     Attributes:
-        epoch_seconds: Of one run's epoch on all posts; of runs at once each took so much longer, alone it takes no more.
+        epoch_seconds: Of one run's epoch on all posts. Runs at once each took so much longer; alone, one takes no more.
         memory_mb: Resident memory of the whole job, of all runs at once.
     """
 
